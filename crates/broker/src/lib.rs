@@ -1,0 +1,1 @@
+//! The node: connections, dispatch, one file per API; hosts the cores.

@@ -1,0 +1,1 @@
+//! Producer, consumer and admin: what users run, and the simulator's load.

@@ -1,0 +1,1 @@
+//! The decisions that change the cluster's image.

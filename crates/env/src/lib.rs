@@ -1,0 +1,1 @@
+//! The world as traits: clock, entropy, network, disk, spawner.

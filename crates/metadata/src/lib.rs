@@ -1,0 +1,1 @@
+//! The cluster's image and its deltas: what every node knows.

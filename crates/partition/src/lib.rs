@@ -1,0 +1,1 @@
+//! One replica of one partition: append, epochs, high watermark, producer state.

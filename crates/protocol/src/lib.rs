@@ -1,0 +1,1 @@
+//! Every Kafka message: structs, codecs, frames and version tables, generated from schemas.

@@ -1,0 +1,1 @@
+//! The shape every replayed core shares.

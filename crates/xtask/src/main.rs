@@ -1,0 +1,3 @@
+//! The project's own commands: codegen, layers, tidy, ci, fix.
+
+fn main() {}

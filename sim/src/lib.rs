@@ -1,0 +1,1 @@
+//! The world as a seed: executor, network, disk, clocks, faults, workloads, oracles.

@@ -1,0 +1,1 @@
+//! The built binary from outside: foreign clients, conformance, kill -9.
