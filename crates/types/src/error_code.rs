@@ -170,7 +170,9 @@ codes! {
 
 impl ErrorCode {
     fn row(self) -> Option<&'static Row> {
-        ROWS.binary_search_by_key(&self.0, |row| row.code).ok().map(|i| &ROWS[i])
+        ROWS.binary_search_by_key(&self.0, |row| row.code)
+            .ok()
+            .map(|i| &ROWS[i])
     }
 
     /// Kafka's name, or `UNKNOWN_CODE` for a code this version does not know.
@@ -188,7 +190,10 @@ impl ErrorCode {
     /// What went wrong, in a sentence.
     #[must_use]
     pub fn message(self) -> &'static str {
-        self.row().map_or("An error code that this version does not know.", |row| row.message)
+        self.row()
+            .map_or("An error code that this version does not know.", |row| {
+                row.message
+            })
     }
 
     /// Whether this is no error.
@@ -200,7 +205,9 @@ impl ErrorCode {
     /// The code named `name` (`NOT_LEADER_OR_FOLLOWER`, any case).
     #[must_use]
     pub fn from_name(name: &str) -> Option<ErrorCode> {
-        ROWS.iter().find(|row| row.name.eq_ignore_ascii_case(name)).map(|row| ErrorCode(row.code))
+        ROWS.iter()
+            .find(|row| row.name.eq_ignore_ascii_case(name))
+            .map(|row| ErrorCode(row.code))
     }
 
     /// Every known code, ascending.

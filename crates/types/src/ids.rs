@@ -122,7 +122,11 @@ impl fmt::Display for Uuid {
         for (i, slot) in text.iter_mut().enumerate() {
             // 128 bits are 21 groups of 6 and a last one of 2, padded with zeros on the right.
             let shift = 122 - 6 * i as i32;
-            let six = if shift >= 0 { bits >> shift } else { bits << -shift };
+            let six = if shift >= 0 {
+                bits >> shift
+            } else {
+                bits << -shift
+            };
             *slot = BASE64_URL[(six & 63) as usize];
         }
         f.write_str(std::str::from_utf8(&text).expect("the base64 alphabet is ASCII"))
@@ -178,7 +182,9 @@ mod tests {
     #[test]
     fn uuid_text_round_trips() {
         for seed in 0u8..=255 {
-            let uuid = Uuid(std::array::from_fn(|i| seed.wrapping_mul(31).wrapping_add(i as u8 * 7)));
+            let uuid = Uuid(std::array::from_fn(|i| {
+                seed.wrapping_mul(31).wrapping_add(i as u8 * 7)
+            }));
             assert_eq!(uuid.to_string().parse(), Ok(uuid));
         }
         assert_eq!(Uuid::ZERO.to_string(), "AAAAAAAAAAAAAAAAAAAAAA");

@@ -23,7 +23,9 @@ impl<K: Eq + Hash, V> LookupMap<K, V> {
     /// An empty map.
     #[must_use]
     pub fn new() -> Self {
-        Self { map: Default::default() }
+        Self {
+            map: Default::default(),
+        }
     }
 
     /// Number of entries.

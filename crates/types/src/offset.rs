@@ -47,7 +47,11 @@ impl NextOffset {
     /// The last record before this end, or `None` for the start of the offset space.
     #[must_use]
     pub const fn last(self) -> Option<Offset> {
-        if self.0 > 0 { Some(Offset(self.0 - 1)) } else { None }
+        if self.0 > 0 {
+            Some(Offset(self.0 - 1))
+        } else {
+            None
+        }
     }
 }
 

@@ -18,13 +18,19 @@ impl Mono {
     /// The instant `duration` later, saturating.
     #[must_use]
     pub fn after(self, duration: Duration) -> Mono {
-        Mono(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
+        Mono(
+            self.0
+                .saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
+        )
     }
 
     /// The instant `ms` milliseconds later, saturating; a negative `ms` is taken as zero.
     #[must_use]
     pub fn after_ms(self, ms: i64) -> Mono {
-        Mono(self.0.saturating_add(u64::try_from(ms).unwrap_or(0).saturating_mul(1_000_000)))
+        Mono(
+            self.0
+                .saturating_add(u64::try_from(ms).unwrap_or(0).saturating_mul(1_000_000)),
+        )
     }
 
     /// The time from `earlier` to here; zero when `earlier` is later.
