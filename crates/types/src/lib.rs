@@ -19,4 +19,4 @@ pub use ids::{
 };
 pub use lookup_map::LookupMap;
 pub use offset::{NextOffset, Offset};
-pub use time::{Mono, TimestampMs, Wall};
+pub use time::{Mono, Now, TimestampMs, Wall};

@@ -14,6 +14,15 @@ pub struct Wall(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimestampMs(pub i64);
 
+/// The two clocks, read together: what a core is told of the time with each input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Now {
+    /// For timeouts.
+    pub mono: Mono,
+    /// For timestamps and expiry.
+    pub wall: Wall,
+}
+
 impl Mono {
     /// The instant `duration` later, saturating.
     #[must_use]
