@@ -9,6 +9,8 @@
 
 pub mod buffer;
 pub mod clock;
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod disk;
 pub mod entropy;
 pub mod network;
