@@ -38,7 +38,7 @@ fn main() {
         let variants = if files < 16 {
             vec![None]
         } else {
-            vec![None, Some(4), Some(16), Some(64)]
+            vec![None, Some(4), Some(8), Some(16)]
         };
         for syncfs_files_min in variants {
             let options = RuntimeOptions {

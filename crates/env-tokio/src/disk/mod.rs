@@ -61,7 +61,7 @@ impl Default for DiskOptions {
             sync_threads_max: 4,
             inline_write_bytes_max: 256 << 10,
             inline_read_bytes_max: 256 << 10,
-            syncfs_files_min: Some(16),
+            syncfs_files_min: Some(8),
             buffers_kept_bytes_max: 8 << 20,
         }
     }
