@@ -338,6 +338,15 @@ impl Field {
         }
     }
 
+    /// The name of the variable that holds the field while its struct is read.
+    fn local(&self) -> String {
+        let name = self.ident();
+        match name.as_str() {
+            "r" | "w" | "version" | "flexible" | "tags" | "tag" => name + "_",
+            _ => name,
+        }
+    }
+
     fn is_option(&self) -> bool {
         !self.nullable.is_empty() || self.ty == Type::Records
     }
@@ -1058,7 +1067,7 @@ impl StructGenerator<'_> {
         let mut out = String::new();
         let context = self.this.versions;
         for field in &self.this.fields {
-            let ident = field.ident();
+            let ident = field.local();
             if field.tag.is_some() {
                 let _ = writeln!(out, "let mut {ident} = {};", field.default_rust()?);
                 continue;
@@ -1085,8 +1094,19 @@ impl StructGenerator<'_> {
                 let _ = writeln!(out, "if flexible {{\n{tags}}}");
             }
         }
-        let idents: Vec<_> = self.this.fields.iter().map(Field::ident).collect();
-        let _ = writeln!(out, "Ok(Self {{ {} }})", idents.join(", "));
+        let fields = self
+            .this
+            .fields
+            .iter()
+            .map(|field| match (field.ident(), field.local()) {
+                (ident, local) if ident == local => ident,
+                (ident, local) => format!("{ident}: {local}"),
+            });
+        let _ = writeln!(
+            out,
+            "Ok(Self {{ {} }})",
+            fields.collect::<Vec<_>>().join(", ")
+        );
         Ok(self.let_flexible(&out) + &out)
     }
 
@@ -1120,7 +1140,7 @@ impl StructGenerator<'_> {
                 out,
                 "{}{guard} => {} = {},",
                 field.tag.unwrap_or_default(),
-                field.ident(),
+                field.local(),
                 self.decode_value(field)?
             );
         }

@@ -23,12 +23,12 @@ impl Message for ConsumerGroupRegularExpressionValue {
     fn decode(r: &mut Reader, version: i16) -> Result<Self, DecodeError> {
         crate::codec::check_decode::<Self>(version)?;
         let topics = r.strs(true)?;
-        let version = r.i64()?;
+        let version_ = r.i64()?;
         let timestamp = r.i64()?;
         r.skip_tags()?;
         Ok(Self {
             topics,
-            version,
+            version: version_,
             timestamp,
         })
     }

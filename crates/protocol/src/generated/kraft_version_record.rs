@@ -20,11 +20,11 @@ impl Message for KRaftVersionRecord {
 
     fn decode(r: &mut Reader, version: i16) -> Result<Self, DecodeError> {
         crate::codec::check_decode::<Self>(version)?;
-        let version = r.i16()?;
+        let version_ = r.i16()?;
         let kraft_version = r.i16()?;
         r.skip_tags()?;
         Ok(Self {
-            version,
+            version: version_,
             kraft_version,
         })
     }

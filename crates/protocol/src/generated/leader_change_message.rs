@@ -26,13 +26,13 @@ impl Message for LeaderChangeMessage {
 
     fn decode(r: &mut Reader, version: i16) -> Result<Self, DecodeError> {
         crate::codec::check_decode::<Self>(version)?;
-        let version = r.i16()?;
+        let version_ = r.i16()?;
         let leader_id = r.i32()?;
         let voters = r.structs(true, 5, version, Voter::decode)?;
         let granting_voters = r.structs(true, 5, version, Voter::decode)?;
         r.skip_tags()?;
         Ok(Self {
-            version,
+            version: version_,
             leader_id,
             voters,
             granting_voters,

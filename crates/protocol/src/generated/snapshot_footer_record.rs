@@ -18,9 +18,9 @@ impl Message for SnapshotFooterRecord {
 
     fn decode(r: &mut Reader, version: i16) -> Result<Self, DecodeError> {
         crate::codec::check_decode::<Self>(version)?;
-        let version = r.i16()?;
+        let version_ = r.i16()?;
         r.skip_tags()?;
-        Ok(Self { version })
+        Ok(Self { version: version_ })
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {

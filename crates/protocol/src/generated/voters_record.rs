@@ -22,10 +22,13 @@ impl Message for VotersRecord {
 
     fn decode(r: &mut Reader, version: i16) -> Result<Self, DecodeError> {
         crate::codec::check_decode::<Self>(version)?;
-        let version = r.i16()?;
+        let version_ = r.i16()?;
         let voters = r.structs(true, 27, version, Voter::decode)?;
         r.skip_tags()?;
-        Ok(Self { version, voters })
+        Ok(Self {
+            version: version_,
+            voters,
+        })
     }
 
     fn encode(&self, w: &mut Writer, version: i16) -> Result<(), EncodeError> {
