@@ -200,7 +200,8 @@ mod tests {
         let text = Str::from("t1");
         assert_eq!(text, "t1");
         assert_eq!(format!("{text} {text:?}"), "t1 \"t1\"");
-        assert!(Str::from("a") < Str::from(String::from("b")));
+        let (a, b) = (Str::from("a"), Str::from(String::from("b")));
+        assert!(a < b);
         assert!(Str::from_utf8(Bytes::from_static(b"\xff")).is_err());
         let map = BTreeMap::from([(text.clone(), 1)]);
         assert_eq!(map.get("t1"), Some(&1));

@@ -47,7 +47,7 @@ impl Message for BeginQuorumEpochResponse {
         let flexible = version == 1;
         w.i16(self.error_code);
         w.structs(&self.topics, flexible, version, TopicData::encode)?;
-        if !(version == 1) && !self.node_endpoints.is_empty() {
+        if version != 1 && !self.node_endpoints.is_empty() {
             return Err(EncodeError::not_in_version(
                 "BeginQuorumEpochResponse.node_endpoints",
                 version,

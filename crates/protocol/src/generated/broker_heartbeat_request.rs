@@ -79,13 +79,13 @@ impl Message for BrokerHeartbeatRequest {
         w.i64(self.current_metadata_offset);
         w.bool(self.want_fence);
         w.bool(self.want_shut_down);
-        if !(version >= 1) && !self.offline_log_dirs.is_empty() {
+        if version < 1 && !self.offline_log_dirs.is_empty() {
             return Err(EncodeError::not_in_version(
                 "BrokerHeartbeatRequest.offline_log_dirs",
                 version,
             ));
         }
-        if !(version == 2) && self.cordoned_log_dirs.is_some() {
+        if version != 2 && self.cordoned_log_dirs.is_some() {
             return Err(EncodeError::not_in_version(
                 "BrokerHeartbeatRequest.cordoned_log_dirs",
                 version,

@@ -60,19 +60,19 @@ impl Message for BrokerRegistrationChangeRecord {
         crate::codec::check_encode::<Self>(version)?;
         w.i32(self.broker_id);
         w.i64(self.broker_epoch);
-        if !(version >= 1) && self.in_controlled_shutdown != 0 {
+        if version < 1 && self.in_controlled_shutdown != 0 {
             return Err(EncodeError::not_in_version(
                 "BrokerRegistrationChangeRecord.in_controlled_shutdown",
                 version,
             ));
         }
-        if !(version >= 2) && !self.log_dirs.is_empty() {
+        if version < 2 && !self.log_dirs.is_empty() {
             return Err(EncodeError::not_in_version(
                 "BrokerRegistrationChangeRecord.log_dirs",
                 version,
             ));
         }
-        if !(version == 3) && self.cordoned_log_dirs.is_some() {
+        if version != 3 && self.cordoned_log_dirs.is_some() {
             return Err(EncodeError::not_in_version(
                 "BrokerRegistrationChangeRecord.cordoned_log_dirs",
                 version,

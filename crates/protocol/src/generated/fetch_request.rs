@@ -146,7 +146,7 @@ impl Message for FetchRequest {
         if version >= 11 {
             w.str(&self.rack_id, flexible, "FetchRequest.rack_id")?;
         }
-        if !(version >= 15) && self.replica_state != ReplicaState::default() {
+        if version < 15 && self.replica_state != ReplicaState::default() {
             return Err(EncodeError::not_in_version(
                 "FetchRequest.replica_state",
                 version,

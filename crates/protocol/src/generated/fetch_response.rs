@@ -75,7 +75,7 @@ impl Message for FetchResponse {
             version,
             FetchableTopicResponse::encode,
         )?;
-        if !(version >= 16) && !self.node_endpoints.is_empty() {
+        if version < 16 && !self.node_endpoints.is_empty() {
             return Err(EncodeError::not_in_version(
                 "FetchResponse.node_endpoints",
                 version,
@@ -253,19 +253,19 @@ impl PartitionData {
             ));
         }
         w.records(&self.records, flexible, true, "PartitionData.records")?;
-        if !(version >= 12) && self.diverging_epoch != EpochEndOffset::default() {
+        if version < 12 && self.diverging_epoch != EpochEndOffset::default() {
             return Err(EncodeError::not_in_version(
                 "PartitionData.diverging_epoch",
                 version,
             ));
         }
-        if !(version >= 12) && self.current_leader != LeaderIdAndEpoch::default() {
+        if version < 12 && self.current_leader != LeaderIdAndEpoch::default() {
             return Err(EncodeError::not_in_version(
                 "PartitionData.current_leader",
                 version,
             ));
         }
-        if !(version >= 12) && self.snapshot_id != SnapshotId::default() {
+        if version < 12 && self.snapshot_id != SnapshotId::default() {
             return Err(EncodeError::not_in_version(
                 "PartitionData.snapshot_id",
                 version,

@@ -50,7 +50,7 @@ impl Message for FetchSnapshotResponse {
         w.i32(self.throttle_time_ms);
         w.i16(self.error_code);
         w.structs(&self.topics, true, version, TopicSnapshot::encode)?;
-        if !(version == 1) && !self.node_endpoints.is_empty() {
+        if version != 1 && !self.node_endpoints.is_empty() {
             return Err(EncodeError::not_in_version(
                 "FetchSnapshotResponse.node_endpoints",
                 version,

@@ -105,19 +105,19 @@ impl Message for PartitionChangeRecord {
         crate::codec::check_encode::<Self>(version)?;
         w.i32(self.partition_id);
         w.uuid(self.topic_id);
-        if !(version == 2) && self.eligible_leader_replicas.is_some() {
+        if version != 2 && self.eligible_leader_replicas.is_some() {
             return Err(EncodeError::not_in_version(
                 "PartitionChangeRecord.eligible_leader_replicas",
                 version,
             ));
         }
-        if !(version == 2) && self.last_known_elr.is_some() {
+        if version != 2 && self.last_known_elr.is_some() {
             return Err(EncodeError::not_in_version(
                 "PartitionChangeRecord.last_known_elr",
                 version,
             ));
         }
-        if !(version >= 1) && self.directories.is_some() {
+        if version < 1 && self.directories.is_some() {
             return Err(EncodeError::not_in_version(
                 "PartitionChangeRecord.directories",
                 version,

@@ -128,13 +128,13 @@ impl Message for PartitionRecord {
                 version,
             ));
         }
-        if !(version == 2) && self.eligible_leader_replicas.is_some() {
+        if version != 2 && self.eligible_leader_replicas.is_some() {
             return Err(EncodeError::not_in_version(
                 "PartitionRecord.eligible_leader_replicas",
                 version,
             ));
         }
-        if !(version == 2) && self.last_known_elr.is_some() {
+        if version != 2 && self.last_known_elr.is_some() {
             return Err(EncodeError::not_in_version(
                 "PartitionRecord.last_known_elr",
                 version,

@@ -56,7 +56,7 @@ impl Message for ProduceResponse {
             TopicProduceResponse::encode,
         )?;
         w.i32(self.throttle_time_ms);
-        if !(version >= 10) && !self.node_endpoints.is_empty() {
+        if version < 10 && !self.node_endpoints.is_empty() {
             return Err(EncodeError::not_in_version(
                 "ProduceResponse.node_endpoints",
                 version,
@@ -229,7 +229,7 @@ impl PartitionProduceResponse {
                 "PartitionProduceResponse.error_message",
             )?;
         }
-        if !(version >= 10) && self.current_leader != LeaderIdAndEpoch::default() {
+        if version < 10 && self.current_leader != LeaderIdAndEpoch::default() {
             return Err(EncodeError::not_in_version(
                 "PartitionProduceResponse.current_leader",
                 version,

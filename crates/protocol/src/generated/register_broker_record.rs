@@ -117,13 +117,13 @@ impl Message for RegisterBrokerRecord {
                 version,
             ));
         }
-        if !(version >= 3) && !self.log_dirs.is_empty() {
+        if version < 3 && !self.log_dirs.is_empty() {
             return Err(EncodeError::not_in_version(
                 "RegisterBrokerRecord.log_dirs",
                 version,
             ));
         }
-        if !(version == 4) && self.cordoned_log_dirs.is_some() {
+        if version != 4 && self.cordoned_log_dirs.is_some() {
             return Err(EncodeError::not_in_version(
                 "RegisterBrokerRecord.cordoned_log_dirs",
                 version,

@@ -113,25 +113,25 @@ impl Message for TransactionLogValue {
         )?;
         w.i64(self.transaction_last_update_timestamp_ms);
         w.i64(self.transaction_start_timestamp_ms);
-        if !(version == 1) && self.previous_producer_id != -1 {
+        if version != 1 && self.previous_producer_id != -1 {
             return Err(EncodeError::not_in_version(
                 "TransactionLogValue.previous_producer_id",
                 version,
             ));
         }
-        if !(version == 1) && self.next_producer_id != -1 {
+        if version != 1 && self.next_producer_id != -1 {
             return Err(EncodeError::not_in_version(
                 "TransactionLogValue.next_producer_id",
                 version,
             ));
         }
-        if !(version == 1) && self.client_transaction_version != 0 {
+        if version != 1 && self.client_transaction_version != 0 {
             return Err(EncodeError::not_in_version(
                 "TransactionLogValue.client_transaction_version",
                 version,
             ));
         }
-        if !(version == 1) && self.next_producer_epoch != -1 {
+        if version != 1 && self.next_producer_epoch != -1 {
             return Err(EncodeError::not_in_version(
                 "TransactionLogValue.next_producer_epoch",
                 version,

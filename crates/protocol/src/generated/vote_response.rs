@@ -45,7 +45,7 @@ impl Message for VoteResponse {
         crate::codec::check_encode::<Self>(version)?;
         w.i16(self.error_code);
         w.structs(&self.topics, true, version, TopicData::encode)?;
-        if !(version >= 1) && !self.node_endpoints.is_empty() {
+        if version < 1 && !self.node_endpoints.is_empty() {
             return Err(EncodeError::not_in_version(
                 "VoteResponse.node_endpoints",
                 version,
