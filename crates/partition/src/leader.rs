@@ -255,16 +255,16 @@ impl Replica {
         durable_end: NextOffset,
         out: &mut Vec<Effect>,
     ) {
+        let current = leader_epoch == self.leader_epoch || mutant!("REP-04");
         let replica = self.in_sync.replicas.contains(&from) || mutant!("REP-25");
-        let epoch = (!mutant!("REP-04")).then_some(leader_epoch);
-        let position = self.readable(Isolation::LogEnd, epoch, last_fetched_epoch, fetch_offset);
         // A follower whose log parts from this one is told so, and what it holds counts for nothing.
-        let counts = match position {
+        let position = self.readable(Isolation::LogEnd, None, last_fetched_epoch, fetch_offset);
+        let agrees = match position {
             Ok(Readable::UpTo(_)) => true,
             Ok(Readable::Diverging(_)) => mutant!("REP-10"),
             Err(_) => false,
         };
-        if !replica || !counts || durable_end > self.log_end {
+        if !current || !replica || !agrees || durable_end > self.log_end {
             return;
         }
         self.in_sync.followers.insert(from, durable_end);
@@ -318,7 +318,10 @@ impl Replica {
             return;
         }
         self.waiting.delete(token, to);
-        let fence = self.fence;
-        out.push(Effect::MoveLogStart { to, fence });
+        if to > self.log_start_asked {
+            self.log_start_asked = to;
+            let fence = self.fence;
+            out.push(Effect::MoveLogStart { to, fence });
+        }
     }
 }

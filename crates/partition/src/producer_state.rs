@@ -76,7 +76,7 @@ pub struct ProducerRow {
 }
 
 /// All rows, as of an end of the log.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProducerSnapshot {
     /// The state reflects exactly the records below this offset.
     pub at: NextOffset,

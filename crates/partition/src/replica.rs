@@ -98,6 +98,8 @@ pub struct Replica {
     pub(crate) epoch_start: NextOffset,
     pub(crate) in_sync: InSync,
     pub(crate) log_start: Offset,
+    /// The furthest that an admin asked the log's start to be moved.
+    pub(crate) log_start_asked: Offset,
     pub(crate) log_end: NextOffset,
     pub(crate) written_end: NextOffset,
     pub(crate) durable_end: NextOffset,
@@ -134,8 +136,8 @@ impl Replica {
             );
         }
         // The checkpoint of epochs is written when an epoch starts, the records after it perhaps never.
-        log.epochs.truncate_from_end(log_end, log_end);
         log.epochs.truncate_from_start(log_start);
+        log.epochs.truncate_from_end(log_end, log_end);
         let high_watermark = high_watermark
             .unwrap_or(log_start.end_before())
             .clamp(log_start.end_before(), log_end);
@@ -149,6 +151,7 @@ impl Replica {
             epoch_start: log_end,
             in_sync: InSync::default(),
             log_start,
+            log_start_asked: log_start,
             log_end,
             // Whatever was found in the log was read from it, so it is written.
             written_end: log_end,
@@ -324,15 +327,11 @@ impl Replica {
         }
         self.log_start = to;
         self.log.epochs.truncate_from_start(to);
-        let mut answered = Vec::new();
-        while let Some(token) = self.waiting.next_deleted(to) {
-            answered.push(token);
-        }
         out.push(Effect::LogStartMoved {
             to,
-            by_request: !answered.is_empty(),
+            by_request: to <= self.log_start_asked,
         });
-        for token in answered {
+        while let Some(token) = self.waiting.next_deleted(to) {
             let reply = Reply::Deleted { low_watermark: to };
             out.push(Effect::Reply { token, reply });
         }
