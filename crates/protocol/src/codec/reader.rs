@@ -287,7 +287,24 @@ impl Reader {
         flexible: bool,
         nullable: bool,
     ) -> Result<Option<Records>, DecodeError> {
-        Ok(self.opt_bytes(flexible, nullable)?.map(Records::from))
+        let Some(bytes) = self.opt_bytes(flexible, nullable)? else {
+            return Ok(None);
+        };
+        self.charge(size_of::<Bytes>())?;
+        Ok(Some(Records::from(bytes)))
+    }
+
+    /// Takes `memory` bytes from the budget.
+    fn charge(&mut self, memory: usize) -> Result<(), DecodeError> {
+        match self.budget.checked_sub(memory) {
+            Some(left) => {
+                self.budget = left;
+                Ok(())
+            }
+            None => Err(DecodeError::TooLargeDecoded {
+                frame: self.buf.len(),
+            }),
+        }
     }
 
     /// The byte before a struct that may be absent.
@@ -331,14 +348,7 @@ impl Reader {
                 remaining,
             });
         }
-        match self.budget.checked_sub(len.saturating_mul(memory)) {
-            Some(left) => self.budget = left,
-            None => {
-                return Err(DecodeError::TooLargeDecoded {
-                    frame: self.buf.len(),
-                });
-            }
-        }
+        self.charge(len.saturating_mul(memory))?;
         Ok(Some(len))
     }
 
