@@ -26,24 +26,24 @@ impl<'a> Cursor<'a> {
         Self { bytes, at }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn position(&self) -> usize {
         self.at
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remaining(&self) -> usize {
         self.bytes.len() - self.at
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn byte(&mut self) -> Result<u8, &'static str> {
         let byte = *self.bytes.get(self.at).ok_or(SHORT)?;
         self.at += 1;
         Ok(byte)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], &'static str> {
         let end = self.at.checked_add(count).ok_or(SHORT)?;
         let taken = self.bytes.get(self.at..end).ok_or(SHORT)?;
@@ -51,32 +51,44 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn varint(&mut self) -> Result<i32, &'static str> {
-        // Nearly every length and delta fits one byte.
-        let first = self.byte()?;
-        let raw = if first < 0x80 {
-            u32::from(first)
-        } else {
-            self.long_form(first, 5)? as u32
+        let raw = match self.short_form() {
+            Some(raw) => raw,
+            None => self.long_form(5)? as u32,
         };
         Ok((raw >> 1) as i32 ^ -((raw & 1) as i32))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn varlong(&mut self) -> Result<i64, &'static str> {
-        let first = self.byte()?;
-        let raw = if first < 0x80 {
-            u64::from(first)
-        } else {
-            self.long_form(first, 10)?
+        let raw = match self.short_form() {
+            Some(raw) => u64::from(raw),
+            None => self.long_form(10)?,
         };
         Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
     }
 
-    fn long_form(&mut self, first: u8, bytes_max: u32) -> Result<u64, &'static str> {
-        let mut raw = u64::from(first & 0x7f);
-        for i in 1..bytes_max {
+    /// Nearly every length and delta fits one or two bytes.
+    #[inline(always)]
+    fn short_form(&mut self) -> Option<u32> {
+        let first = *self.bytes.get(self.at)?;
+        if first < 0x80 {
+            self.at += 1;
+            return Some(u32::from(first));
+        }
+        let second = *self.bytes.get(self.at + 1)?;
+        if second < 0x80 {
+            self.at += 2;
+            return Some(u32::from(first & 0x7f) | u32::from(second) << 7);
+        }
+        None
+    }
+
+    #[inline(never)]
+    fn long_form(&mut self, bytes_max: u32) -> Result<u64, &'static str> {
+        let mut raw = 0;
+        for i in 0..bytes_max {
             let byte = self.byte()?;
             raw |= u64::from(byte & 0x7f) << (7 * i);
             if byte < 0x80 {

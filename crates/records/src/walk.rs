@@ -43,25 +43,28 @@ impl<'a> RecordView<'a> {
         self.headers
     }
 
+    #[inline(always)]
     fn read(cursor: &mut Cursor<'a>) -> Result<RecordView<'a>, &'static str> {
         let length = cursor.varint()?;
         let length = usize::try_from(length).map_err(|_| "its length is negative")?;
         if length > cursor.remaining() {
             return Err("its length goes beyond the batch");
         }
-        let start = cursor.position();
-        let attributes = cursor.byte()? as i8;
-        let timestamp_delta = cursor.varlong()?;
-        let offset_delta = cursor.varint()?;
-        let key = nullable(cursor)?;
-        let value = nullable(cursor)?;
-        let headers_count = cursor.varint()?;
+        // The next record's place depends on this length alone, so that the processor can start on it
+        // before it is done with this one's fields.
+        let mut fields = Cursor::new(cursor.take(length)?);
+        let attributes = fields.byte()? as i8;
+        let timestamp_delta = fields.varlong()?;
+        let offset_delta = fields.varint()?;
+        let key = nullable(&mut fields)?;
+        let value = nullable(&mut fields)?;
+        let headers_count = fields.varint()?;
         let headers = if headers_count == 0 {
             &[]
         } else {
-            headers(cursor, headers_count)?
+            headers(&mut fields, headers_count)?
         };
-        if cursor.position() - start != length {
+        if fields.remaining() > 0 {
             return Err("its fields do not fill its length");
         }
         Ok(RecordView {
@@ -76,7 +79,7 @@ impl<'a> RecordView<'a> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn nullable<'a>(cursor: &mut Cursor<'a>) -> Result<Option<&'a [u8]>, &'static str> {
     let length = cursor.varint()?;
     match usize::try_from(length) {
