@@ -1,21 +1,82 @@
-//! The project's own commands: codegen, layers, tidy, ci, fix.
+//! The project's own commands.
 
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "native: this crate is where the program meets the operating system"
+)]
+
+mod ci;
 mod codegen;
+mod layers;
+mod tidy;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 
-fn main() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .context("the crate is not in the workspace")?;
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  ci                    everything that CI checks, quick things first; writes nothing
+  ci quick              the same without the simulator and foreign clients
+  fix                   format, regenerate, fix what lints can fix
+  codegen [--check]     crates/protocol/src/generated from crates/protocol/schemas
+  layers                which crate may depend on which (docs/ARCHITECTURE.md)
+  tidy                  paths in docs, file sizes, module docs, banned words";
+
+fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    match args.as_slice() {
-        ["codegen"] => codegen::run(root, false),
-        ["codegen", "--check"] => codegen::run(root, true),
-        _ => bail!("usage: cargo xtask codegen [--check]"),
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn run(args: &[&str]) -> Result<()> {
+    let root = root()?;
+    match args {
+        ["ci"] => ci::run(&root, ci::Extent::Full),
+        ["ci", "quick"] => ci::run(&root, ci::Extent::Quick),
+        ["fix"] => fix(&root),
+        ["codegen"] => codegen::run(&root, false),
+        ["codegen", "--check"] => codegen::run(&root, true),
+        ["layers"] => layers::run(&root),
+        ["tidy"] => tidy::run(&root),
+        _ => bail!("{USAGE}"),
+    }
+}
+
+fn root() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    Ok(root.context("the crate is not in the workspace")?.to_path_buf())
+}
+
+fn fix(root: &Path) -> Result<()> {
+    codegen::run(root, false)?;
+    cargo(root, &["fmt", "--all"])?;
+    cargo(root, &["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty", "--allow-staged"])
+}
+
+/// Runs cargo, and fails if it does.
+fn cargo(root: &Path, args: &[&str]) -> Result<()> {
+    command(root, env!("CARGO"), args)
+}
+
+/// Runs a program in the project's root, and fails if it does.
+fn command(root: &Path, program: &str, args: &[&str]) -> Result<()> {
+    let status = Command::new(program)
+        .args(args)
+        .current_dir(root)
+        .status()
+        .with_context(|| format!("{program} cannot be started"))?;
+    if !status.success() {
+        bail!("`{} {}` failed ({status})", program.rsplit('/').next().unwrap_or(program), args.join(" "));
+    }
+    Ok(())
 }
