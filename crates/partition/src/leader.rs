@@ -256,7 +256,7 @@ impl Replica {
         out: &mut Vec<Effect>,
     ) {
         let current = leader_epoch == self.leader_epoch || mutant!("REP-04");
-        let replica = self.in_sync.replicas.contains(&from) || mutant!("REP-25");
+        let replica = self.in_sync.replicas.contains(&from);
         // A follower whose log parts from this one is told so, and what it holds counts for nothing.
         let position = self.readable(Isolation::LogEnd, None, last_fetched_epoch, fetch_offset);
         let agrees = match position {

@@ -139,30 +139,36 @@ impl ProducerState {
     #[must_use]
     pub fn rows(&self) -> Vec<ProducerRow> {
         let mut rows = Vec::new();
-        for (id, entry) in &self.producers {
-            let mut row = ProducerRow {
+        for newest in self.newest_rows() {
+            let recent = self.producers[&newest.producer_id].recent();
+            let older = recent.iter().take(recent.len().saturating_sub(1));
+            rows.extend(older.map(|span| ProducerRow {
+                last_sequence: span.last_sequence,
+                last_offset: span.last_offset,
+                offset_delta: span.offset_delta,
+                timestamp: span.timestamp,
+                ..newest
+            }));
+            rows.push(newest);
+        }
+        rows
+    }
+
+    /// One row per producer, of its newest batch: what DescribeProducers tells.
+    pub fn newest_rows(&self) -> impl Iterator<Item = ProducerRow> {
+        self.producers.iter().map(|(id, entry)| {
+            let newest = entry.last();
+            ProducerRow {
                 producer_id: *id,
                 producer_epoch: entry.producer_epoch,
-                last_sequence: Sequence::NONE,
-                last_offset: Offset(-1),
-                offset_delta: 0,
+                last_sequence: entry.last_sequence(),
+                last_offset: newest.map_or(Offset(-1), |span| span.last_offset),
+                offset_delta: newest.map_or(0, |span| span.offset_delta),
                 timestamp: entry.last_timestamp,
                 coordinator_epoch: entry.coordinator_epoch,
                 current_txn_first_offset: entry.current_txn_first_offset,
-            };
-            for (i, span) in entry.recent().iter().enumerate() {
-                row.last_sequence = span.last_sequence;
-                row.last_offset = span.last_offset;
-                row.offset_delta = span.offset_delta;
-                row.timestamp = span.timestamp;
-                if i + 1 < entry.recent().len() {
-                    rows.push(row);
-                }
             }
-            row.timestamp = entry.last_timestamp;
-            rows.push(row);
-        }
-        rows
+        })
     }
 
     /// The known producers, by id.

@@ -269,7 +269,7 @@ impl Replica {
     }
 
     fn written(&mut self, fence: Fence, upto: NextOffset, out: &mut Vec<Effect>) {
-        if fence != self.fence || self.is_offline() || self.claims_past_end(upto, out) {
+        if !self.heeds(fence) || self.claims_past_end(upto, out) {
             return;
         }
         self.written_end = self.written_end.max(upto);
@@ -281,7 +281,7 @@ impl Replica {
     }
 
     fn synced(&mut self, fence: Fence, upto: NextOffset, out: &mut Vec<Effect>) {
-        if fence != self.fence || self.is_offline() || self.claims_past_end(upto, out) {
+        if !self.heeds(fence) || self.claims_past_end(upto, out) {
             return;
         }
         // Syncs of one log may finish out of order: the one asked for first tells nothing new.
@@ -293,6 +293,10 @@ impl Replica {
         self.written_end = self.written_end.max(upto);
         self.answer_written(out);
         self.advance_high_watermark(out);
+    }
+
+    fn heeds(&self, fence: Fence) -> bool {
+        (fence == self.fence || mutant!("STO-25")) && !self.is_offline()
     }
 
     fn claims_past_end(&mut self, claimed: NextOffset, out: &mut Vec<Effect>) -> bool {

@@ -86,7 +86,7 @@ impl QuorumReplica {
         match input {
             Input::Start => self.start(now, out),
             Input::TimerFired(Timer::Election) => self.election_timeout(now, out),
-            Input::ElectionPersisted(state) => self.election_persisted(now, state, out),
+            Input::ElectionPersisted(state) => self.election_persisted(state, out),
             Input::Propose {
                 token,
                 records,
@@ -150,7 +150,7 @@ impl QuorumReplica {
         }
     }
 
-    fn election_persisted(&mut self, now: Mono, state: ElectionState, out: &mut Vec<Effect>) {
+    fn election_persisted(&mut self, state: ElectionState, out: &mut Vec<Effect>) {
         self.persisted = self.persisted.max(state);
         // An earlier state's completion says nothing about the vote of this epoch.
         if state != self.election {
@@ -163,8 +163,6 @@ impl QuorumReplica {
         if self.config.voters.is_majority(granted) {
             let granted = std::mem::take(granted);
             self.lead(granted, out);
-        } else {
-            self.set_election_timer(now, out);
         }
     }
 
@@ -187,6 +185,11 @@ impl QuorumReplica {
             fence: self.fence,
         });
         self.log_end = epoch_start.position().next();
+        if mutant!("REP-39") {
+            let epoch = self.election.leader_epoch;
+            let start = epoch_start.position();
+            out.push(Effect::BecameLeader { epoch, start });
+        }
         self.want_sync(out);
         self.advance_high_watermark(out);
     }
@@ -235,7 +238,11 @@ impl QuorumReplica {
             );
             return self.resign(Some(reason), out);
         }
-        self.durable_end = self.durable_end.max(upto).min(self.log_end);
+        self.durable_end = if mutant!("CON-27") {
+            upto
+        } else {
+            self.durable_end.max(upto).min(self.log_end)
+        };
         self.advance_high_watermark(out);
     }
 
@@ -268,7 +275,8 @@ impl QuorumReplica {
         } else {
             committed > *epoch_start
         };
-        if !own_epoch || committed <= self.high_watermark {
+        let news = committed > self.high_watermark || mutant!("CON-27");
+        if !own_epoch || !news {
             return;
         }
         self.high_watermark = committed;
