@@ -1,0 +1,25 @@
+//! Why a key has no effect, or is refused.
+
+pub(super) const ONE: &str = "One node is the whole cluster for now.";
+pub(super) const LATER: &str = "Ottla does not have this yet.";
+pub(super) const SEC: &str =
+    "Ottla has no TLS, SASL or access control yet, and does not pretend to.";
+pub(super) const JVM: &str = "Ottla loads no Java classes.";
+pub(super) const THREADS: &str = "Ottla runs one shard per core, and has no such threads to count.";
+pub(super) const PURGATORY: &str =
+    "Ottla drops a waiting request when it is answered, and has nothing to sweep.";
+pub(super) const QUOTA: &str = "Ottla has no quotas yet.";
+pub(super) const METRICS: &str = "Ottla has its own metrics.";
+pub(super) const SYNC: &str = "Ottla syncs before it answers acks=all; see ottla.durability.";
+pub(super) const CHECKPOINT: &str = "Ottla notes this when it changes.";
+pub(super) const COMPACT: &str = "Compaction comes later: of a compacted topic everything is kept.";
+pub(super) const METALOG: &str = "Ottla sizes its metadata log itself.";
+pub(super) const TEST: &str = "It exists for the tests of Apache Kafka.";
+pub(super) const LOADBUF: &str = "Ottla sizes its buffers by what they hold.";
+pub(super) const KIP848: &str = "The newer consumer protocol (KIP-848) comes later.";
+pub(super) const STREAMS: &str = "Streams groups come later.";
+pub(super) const SHARE: &str = "Share groups come later.";
+pub(super) const TXN: &str = "Transactions come later.";
+pub(super) const TIER: &str = "Tiered storage comes later.";
+pub(super) const KERBEROS: &str = "Ottla has no Kerberos.";
+pub(super) const TELEMETRY: &str = "Clients are not asked for their metrics yet.";
