@@ -1,7 +1,8 @@
 //! Zstandard, through the reference library.
 //!
-//! A frame may ask its reader for a window of up to 2 GiB; clients get 8 MiB (what level 19 of Kafka's
-//! Java client needs), and what we write stays within that.
+//! A frame may ask its reader for a window of up to 2 GiB; clients get 8 MiB, and what we write stays
+//! within that. Streams of levels 20 to 22 whose size was not known ask for more (32 MiB and up), so a
+//! batch that a Java client compressed at such a level cannot be looked into here; below that, all can.
 
 use ::zstd::stream::read::Decoder;
 use ::zstd::zstd_safe::{CParameter, get_frame_content_size};
