@@ -1,5 +1,6 @@
 //! The coordinator of one partition of `__consumer_offsets`, as a replayed core.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 use protocol::{HeartbeatResponse, LeaveGroupResponse, Str, leave_group_response};
@@ -98,15 +99,13 @@ impl GroupCoordinator {
     }
 
     /// The group as it is now, live or from the log.
-    pub(crate) fn view<'a>(&self, soft: &'a Soft, group_id: &Str) -> Option<View<'a>> {
+    pub(crate) fn view<'a>(&self, soft: &'a Soft, group_id: &Str) -> Option<Cow<'a, ClassicGroup>> {
         if let Some(group) = soft.groups.get(group_id) {
-            return Some(View::Live(group));
+            return Some(Cow::Borrowed(group));
         }
         let stored = self.groups.get(group_id)?;
-        Some(View::Logged(ClassicGroup::from_log(
-            group_id.clone(),
-            stored.metadata.as_ref(),
-        )))
+        let group = ClassicGroup::from_log(group_id.clone(), stored.metadata.as_ref());
+        Some(Cow::Owned(group))
     }
 
     /// Lets a live group take its turn, and drops it if it then has nothing that the log has not.
@@ -308,25 +307,6 @@ impl GroupCoordinator {
     }
 }
 
-/// A group as it is now.
-pub(crate) enum View<'a> {
-    /// The leader keeps it.
-    Live(&'a ClassicGroup),
-    /// It has no members: all there is is in the log.
-    Logged(ClassicGroup),
-}
-
-impl std::ops::Deref for View<'_> {
-    type Target = ClassicGroup;
-
-    fn deref(&self) -> &ClassicGroup {
-        match self {
-            View::Live(group) => group,
-            View::Logged(group) => group,
-        }
-    }
-}
-
 impl StateMachine for GroupCoordinator {
     type Request = Request;
     type Response = Response;
@@ -395,8 +375,13 @@ impl StateMachine for GroupCoordinator {
                 return;
             }
         }
-        self.continue_deletions(soft, now, &mut room, out);
-        self.continue_expiry(soft, now, &mut room, out);
+        // The jobs look at the log, and so only at what is replayed already.
+        if out.records.is_empty() {
+            self.continue_deletions(soft, now, &mut room, out);
+        }
+        if out.records.is_empty() {
+            self.continue_expiry(soft, now, &mut room, out);
+        }
     }
 
     fn deadline(&self, soft: &Soft) -> Option<Mono> {
