@@ -1,0 +1,52 @@
+//! A disk that is full, for as long as it is.
+
+use std::io;
+
+use crate::disk::os_error;
+use crate::profile::DiskProfile;
+use crate::seed::{ChaCha8Rng, Draw};
+
+pub(crate) struct NoSpace {
+    ppm: u32,
+    armed: u32,
+}
+
+impl NoSpace {
+    pub(crate) fn new(profile: &DiskProfile) -> NoSpace {
+        NoSpace {
+            ppm: profile.no_space_ppm,
+            armed: 0,
+        }
+    }
+
+    /// Makes the next calls that need room fail.
+    pub(crate) fn arm(&mut self, calls: u32) {
+        self.armed += calls;
+    }
+
+    pub(crate) fn heal(&mut self) {
+        (self.ppm, self.armed) = (0, 0);
+    }
+
+    /// Whether this call, which needs room, is told that there is none.
+    pub(crate) fn strikes(&mut self, rng: &mut ChaCha8Rng) -> bool {
+        if self.armed > 0 {
+            self.armed -= 1;
+            return true;
+        }
+        rng.chance(self.ppm)
+    }
+
+    /// For calls that need room for a name.
+    pub(crate) fn check(
+        &mut self,
+        rng: &mut ChaCha8Rng,
+        used: u64,
+        capacity: u64,
+    ) -> io::Result<()> {
+        if used >= capacity || self.strikes(rng) {
+            return Err(os_error(libc::ENOSPC));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,1 @@
+//! Whether a run is the same twice.
