@@ -66,7 +66,8 @@ pub struct SegmentIndex {
     /// Time index.
     pub times: Vec<TimeEntry>,
     /// The tags of the intervals: the first one from the segment's start to the first entry, the last one
-    /// (of a closed segment only) from the last entry to the segment's end.
+    /// (of a closed segment only) from the last entry to the segment's end. Empty if nothing vouches for
+    /// the batches.
     pub tags: Vec<u32>,
 }
 
@@ -202,7 +203,7 @@ impl SegmentIndex {
             tags,
         };
         let entries = index.offsets.len();
-        let tags_fit = index.tags.len() == entries || index.tags.len() == entries + 1;
+        let tags_fit = [0, entries, entries + 1].contains(&index.tags.len());
         (index.is_sound(size) && tags_fit).then_some(index)
     }
 

@@ -1,11 +1,60 @@
 //! One partition's log on a disk.
+//!
+//! Batches come in as they are on the wire and lie in the files as they are on the wire; Kafka's own tools
+//! read them. The crate knows batches and offsets; it knows nothing of requests, replicas or who may
+//! read what. It waits only on [`env::Disk`].
+//!
+//! | Room | What for |
+//! |---|---|
+//! | [`log`] | the log: append, jobs, ends |
+//! | [`read`], [`time_lookup`] | reading by offset and by time |
+//! | [`retention`] | what is given up |
+//! | [`recovery`], `close` | making, opening, closing |
+//! | [`verdict`], [`claims`], `scan` | torn tail or damage: the decision table and its evidence |
+//! | [`tail`], [`job`] | the end of the log in memory, and its way to the disk |
+//! | [`index`], [`epochs`], [`producer_snapshot`], [`state`] | the files beside the batches |
+//!
+//! Invariants, asserted where they are made: log start <= durable end <= written end <= log end; batches are
+//! adjacent in offsets and in positions; a claim of durability is made only by a completed sync; after a
+//! failed sync no claim is made at all; damaged bytes are never given out, and never shorten the log.
+
+pub mod log;
+
+pub mod read;
+pub mod time_lookup;
+
+pub mod retention;
+
+mod close;
+pub mod recovery;
+
 pub mod claims;
-pub mod config;
-pub mod epochs;
-pub mod error;
-mod files;
-pub mod index;
-pub mod names;
-pub mod state;
-pub mod tail;
+mod scan;
 pub mod verdict;
+
+pub mod job;
+mod segment;
+pub mod tail;
+
+pub mod epochs;
+pub mod index;
+pub mod producer_snapshot;
+pub mod state;
+
+mod files;
+pub mod names;
+
+pub mod config;
+pub mod error;
+
+pub use config::{LogConfig, LogIdentity};
+pub use epochs::{EpochCache, EpochEntry};
+pub use error::{AppendError, ReadError, StorageError};
+pub use job::{JobDone, JobError, JobOutcome};
+pub use log::{Appended, Health, Log};
+pub use producer_snapshot::ProducerEntry;
+pub use read::{ReadPlan, ReadResult};
+pub use recovery::Recovered;
+pub use retention::Retained;
+pub use state::FaultyRange;
+pub use time_lookup::{MaxTimePlan, TimePlan, TimestampOffset};

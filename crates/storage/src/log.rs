@@ -1,0 +1,815 @@
+//! One partition's log: batches get their place here, in memory, and jobs take them to the disk.
+//!
+//! Three ends, in this order: *durable* <= *written* <= *log end*. Appending moves the log end and does no
+//! I/O; a job ([`Log::start_job`], [`Log::finish_job`]) moves the other two. Who acknowledges what at
+//! which end is not decided here.
+//!
+//! The log is owned by one task. What a read or a job needs is copied into a value that runs elsewhere, so
+//! nothing is shared and nothing is locked.
+//!
+//! Room before: `partition` (which decides what is appended). Rooms after: [`crate::tail`], then
+//! [`crate::job`].
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use env::{Disk, Wall};
+use records::layout::{self, HEADER_SIZE};
+use records::{BatchHeader, TimestampType};
+use types::{LeaderEpoch, NextOffset, Offset, TimestampMs, mutant};
+
+use crate::claims::{Claim, DIGESTS_MAX, ENDS_MAX, SECTOR, digest};
+use crate::config::{LogConfig, LogIdentity};
+use crate::epochs::EpochCache;
+use crate::error::AppendError;
+use crate::index::IndexBuilder;
+use crate::job::{self, JobDone, JobError, JobOutcome, Plan, Seal, Step, Writer, is_full};
+use crate::names::{self, segment_file};
+use crate::producer_snapshot::{self, ProducerEntry};
+use crate::segment::{FileCell, IndexCell, Segment};
+use crate::state::{FaultyRange, LogState, Mark, SegmentRow};
+use crate::tail::{Chunk, Place, Tail};
+
+/// The segment that is appended to.
+pub(crate) struct Active<D: Disk> {
+    pub(crate) base: i64,
+    pub(crate) builder: IndexBuilder,
+    /// What the segment's age is counted from: the timestamp of its first batch, or -1.
+    pub(crate) first_timestamp: i64,
+    /// When it was made, for batches without timestamps.
+    pub(crate) created: Wall,
+    pub(crate) file: FileCell<D>,
+    /// Where its last batch starts.
+    pub(crate) last_batch: u32,
+}
+
+/// Whether appends are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// All is well.
+    Online,
+    /// The disk has no room: reads are served, appends refused until a job finds room.
+    Full,
+    /// The disk failed: nothing is served or claimed until the log has been opened anew.
+    Offline,
+}
+
+pub(crate) struct PendingSeal {
+    pub(crate) row: SegmentRow,
+    pub(crate) next: Place,
+}
+
+/// One partition's log.
+pub struct Log<D: Disk> {
+    pub(crate) disk: D,
+    pub(crate) dir: PathBuf,
+    pub(crate) identity: LogIdentity,
+    pub(crate) seed: u32,
+    pub(crate) config: LogConfig,
+    pub(crate) log_start: Offset,
+    /// `log_start` as the disk has it.
+    pub(crate) durable_log_start: Offset,
+    pub(crate) sealed: Vec<Segment<D>>,
+    pub(crate) active: Active<D>,
+    pub(crate) tail: Tail,
+    pub(crate) epochs: EpochCache,
+    pub(crate) written: Place,
+    /// The bytes of the block that `written` lies in.
+    pub(crate) written_carry: Bytes,
+    pub(crate) durable: Mark,
+    pub(crate) next_claim: u64,
+    /// Where writes ended since the durable mark, if not there.
+    pub(crate) unsynced_ends: Vec<u32>,
+    pub(crate) faulty: Vec<FaultyRange>,
+    pub(crate) health: Health,
+    pub(crate) job_running: bool,
+    pub(crate) pending_seals: Vec<PendingSeal>,
+    pub(crate) state_dirty: bool,
+    pub(crate) epochs_dirty: bool,
+    pub(crate) clean_marker: bool,
+    pub(crate) dir_dirty: bool,
+    pub(crate) cut: Option<Mark>,
+    pub(crate) probe_wanted: bool,
+    pub(crate) writer: Option<Writer<D>>,
+    pub(crate) claims_file: Option<D::File>,
+    pub(crate) snapshots: Vec<(NextOffset, PathBuf, Bytes)>,
+    pub(crate) snapshots_kept: Vec<NextOffset>,
+    pub(crate) removals: Vec<PathBuf>,
+}
+
+/// Where a batch was placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Its first offset.
+    pub base_offset: Offset,
+    /// The offset after it: the log's new end.
+    pub next_offset: NextOffset,
+    /// The largest timestamp of its records, as stored.
+    pub max_timestamp: TimestampMs,
+    /// Its CRC, as stored.
+    pub crc: u32,
+    /// Whether a new segment was begun with it: a good moment for a producer snapshot.
+    pub rolled: bool,
+}
+
+/// How many producer snapshots are kept: the last may be damaged.
+const SNAPSHOTS_KEPT: usize = 2;
+
+impl<D: Disk> Log<D> {
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whose log it is.
+    #[must_use]
+    pub fn identity(&self) -> &LogIdentity {
+        &self.identity
+    }
+
+    /// How it rolls and what it keeps.
+    #[must_use]
+    pub fn config(&self) -> &LogConfig {
+        &self.config
+    }
+
+    /// Changes how it rolls and what it keeps. A new way to the disk holds from the next segment on.
+    pub fn set_config(&mut self, config: LogConfig) {
+        self.config = config;
+    }
+
+    /// First offset kept.
+    #[must_use]
+    pub fn log_start_offset(&self) -> Offset {
+        self.log_start
+    }
+
+    /// The log's end: where the next batch is placed.
+    #[must_use]
+    pub fn log_end_offset(&self) -> NextOffset {
+        self.tail.mark().offset
+    }
+
+    /// The end of what is written to the files.
+    #[must_use]
+    pub fn written_end(&self) -> NextOffset {
+        self.written.mark.offset
+    }
+
+    /// The end of what survives a loss of power.
+    #[must_use]
+    pub fn durable_end(&self) -> NextOffset {
+        self.durable.offset
+    }
+
+    /// Bytes of batches in the log.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        let sealed: u64 = self
+            .sealed
+            .iter()
+            .map(|segment| u64::from(segment.row.size))
+            .sum();
+        sealed + u64::from(self.tail.mark().position)
+    }
+
+    /// Bytes that wait for the disk.
+    #[must_use]
+    pub fn pending_bytes(&self) -> usize {
+        self.tail.pending_bytes()
+    }
+
+    /// Bytes of memory that buffers and loaded indexes take.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let loaded = self.sealed.iter().filter_map(|segment| segment.index.get());
+        let index = |entries: usize| entries * 12;
+        self.tail.memory()
+            + self.written_carry.len()
+            + loaded
+                .map(|loaded| index(loaded.offsets.len()))
+                .sum::<usize>()
+            + index(self.active.builder.index().offsets.len())
+            + self.sealed.len() * size_of::<Segment<D>>()
+    }
+
+    /// Number of segments.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        self.sealed.len() + 1
+    }
+
+    /// Whether appends are taken.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health
+    }
+
+    /// What is damaged.
+    #[must_use]
+    pub fn faulty(&self) -> &[FaultyRange] {
+        &self.faulty
+    }
+
+    /// The latest leader epoch; [`LeaderEpoch::NONE`] before the first batch.
+    #[must_use]
+    pub fn latest_epoch(&self) -> LeaderEpoch {
+        self.epochs.latest()
+    }
+
+    /// Where each leader epoch starts.
+    #[must_use]
+    pub fn epochs(&self) -> &EpochCache {
+        &self.epochs
+    }
+
+    /// The last epoch that is not newer than `epoch`, and where it ends.
+    #[must_use]
+    pub fn end_offset_for(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, NextOffset)> {
+        self.epochs.end_offset_for(epoch, self.log_end_offset())
+    }
+
+    /// Gives a batch its place at the end of the log, in memory: it is copied once, offset and leader epoch
+    /// (and the time, if given) are written into the copy, and its index entries are made. No I/O.
+    ///
+    /// `base_offset` is what the caller takes for the log's end: the append is conditional on it.
+    ///
+    /// # Errors
+    /// The log is as before after each of them.
+    ///
+    /// # Panics
+    /// If `header` is not the header of `batch`.
+    pub fn append(
+        &mut self,
+        batch: &Bytes,
+        header: &BatchHeader,
+        base_offset: Offset,
+        leader_epoch: LeaderEpoch,
+        log_append_time: Option<TimestampMs>,
+        now: Wall,
+    ) -> Result<Appended, AppendError> {
+        let size = batch.len();
+        assert_eq!(size, header.total_size(), "the header is that of the batch");
+        self.check_append(size, base_offset, leader_epoch)?;
+        let mut head = [0u8; HEADER_SIZE];
+        head.copy_from_slice(&batch[..HEADER_SIZE]);
+        let rest = &batch[HEADER_SIZE..];
+        layout::set_base_offset(&mut head, base_offset);
+        layout::set_leader_epoch(&mut head, leader_epoch);
+        let mut placed = BatchHeader {
+            base_offset,
+            leader_epoch,
+            ..*header
+        };
+        if let Some(time) = log_append_time {
+            placed.attributes = placed
+                .attributes
+                .with_timestamp_type(TimestampType::LogAppendTime);
+            placed.max_timestamp = time;
+            placed.write(&mut head);
+            placed.crc = crc_of(&head, rest);
+            placed.write(&mut head);
+        }
+        let rolled = self.must_roll(&placed, now);
+        if rolled {
+            self.roll(now);
+        }
+        let before = self.tail.mark();
+        if self.epochs.assign(leader_epoch, base_offset) {
+            self.epochs_dirty = true;
+        }
+        if before.position == 0 {
+            self.active.first_timestamp = placed.max_timestamp.0;
+            self.active.created = now;
+        }
+        self.active.builder.note(&placed, before.position);
+        self.active.last_batch = before.position;
+        let mark = Mark {
+            offset: placed.next_offset(),
+            segment: before.segment,
+            position: before.position + size as u32,
+            chain: self.active.builder.chain(),
+        };
+        self.tail.append(
+            &head,
+            rest,
+            Place {
+                mark,
+                index: self.active.builder.mark(),
+            },
+        );
+        Ok(Appended {
+            base_offset,
+            next_offset: mark.offset,
+            max_timestamp: placed.max_timestamp,
+            crc: placed.crc,
+            rolled,
+        })
+    }
+
+    fn check_append(
+        &mut self,
+        size: usize,
+        base_offset: Offset,
+        leader_epoch: LeaderEpoch,
+    ) -> Result<(), AppendError> {
+        match self.health {
+            Health::Online => {}
+            Health::Offline if mutant!("STO-13") => {}
+            Health::Offline => return Err(AppendError::Offline),
+            Health::Full => {
+                self.probe_wanted = true;
+                return Err(AppendError::Full);
+            }
+        }
+        let max = self
+            .config
+            .batch_bytes_max
+            .min(self.config.segment_bytes as usize);
+        if size > max {
+            return Err(AppendError::TooLarge { size, max });
+        }
+        let pending = self.tail.pending_bytes();
+        if pending > 0 && pending + size > self.config.pending_bytes_max {
+            return Err(AppendError::Busy);
+        }
+        let expected = self.log_end_offset();
+        if base_offset != expected.position() && !mutant!("STO-20") {
+            return Err(AppendError::OutOfOrder {
+                expected,
+                got: base_offset,
+            });
+        }
+        let latest = self.latest_epoch();
+        if leader_epoch < latest {
+            return Err(AppendError::StaleEpoch {
+                latest,
+                got: leader_epoch,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether the active segment must be closed before this batch: it would grow too large, its index is
+    /// full, it is too old, or the batch's offset is too far from its base.
+    fn must_roll(&self, batch: &BatchHeader, now: Wall) -> bool {
+        let mark = self.tail.mark();
+        if mark.position == 0 {
+            return false;
+        }
+        let size = u64::from(mark.position) + batch.total_size() as u64;
+        let waited = if self.active.first_timestamp >= 0 && batch.max_timestamp.0 >= 0 {
+            batch
+                .max_timestamp
+                .0
+                .saturating_sub(self.active.first_timestamp)
+        } else {
+            now.0.saturating_sub(self.active.created.0)
+        };
+        size > u64::from(self.config.segment_bytes)
+            || waited > self.config.segment_ms
+            || self.active.builder.index_bytes() + 8 > self.config.index_max_bytes as usize
+            || batch.last_offset().0 - self.active.base > i64::from(i32::MAX)
+    }
+
+    /// Closes the active segment, in memory; the next job does it on the disk.
+    pub(crate) fn roll(&mut self, now: Wall) {
+        let mark = self.tail.mark();
+        assert!(
+            mark.position > 0,
+            "an empty segment is not rolled: the next would have its name"
+        );
+        let next = mark.offset.0;
+        let builder = IndexBuilder::new(next, self.seed, self.config.index_interval_bytes);
+        let fresh = Active {
+            base: next,
+            builder,
+            first_timestamp: -1,
+            created: now,
+            file: FileCell::<D>::default(),
+            last_batch: 0,
+        };
+        let old = std::mem::replace(&mut self.active, fresh);
+        let row = SegmentRow {
+            base: old.base,
+            next,
+            size: mark.position,
+            chain: mark.chain,
+            max_timestamp: old.builder.max_timestamp(),
+            max_timestamp_offset: old.builder.max_timestamp_offset(),
+        };
+        let index = IndexCell::default();
+        let _ = index.set(Arc::new(old.builder.finish()));
+        let first_timestamp = old.first_timestamp;
+        self.sealed.push(Segment {
+            row,
+            first_timestamp,
+            file: old.file,
+            index,
+        });
+        let place = self.segment_start(next);
+        self.pending_seals.push(PendingSeal { row, next: place });
+        self.tail.roll(place);
+    }
+
+    /// The first place of a segment.
+    pub(crate) fn segment_start(&self, base: i64) -> Place {
+        let index = IndexBuilder::new(base, self.seed, self.config.index_interval_bytes).mark();
+        let offset = NextOffset(base);
+        Place {
+            mark: Mark {
+                offset,
+                segment: base,
+                position: 0,
+                chain: index.chain,
+            },
+            index,
+        }
+    }
+
+    /// `log-state` as of `recovery`.
+    pub(crate) fn state_at(&self, recovery: Mark) -> LogState {
+        let closed = self
+            .sealed
+            .iter()
+            .filter(|segment| segment.row.base < recovery.segment);
+        LogState {
+            identity: self.identity.clone(),
+            log_start: self.log_start,
+            recovery,
+            claims_floor: self.next_claim - 1,
+            segments: closed.map(|segment| segment.row).collect(),
+            epochs: self.epochs.before(recovery.offset),
+            faulty: self.faulty.clone(),
+        }
+    }
+
+    /// Takes what waits into a job: everything pending is written and, with `sync`, made durable.
+    /// `None` if there is nothing to do.
+    ///
+    /// # Panics
+    /// If a job is under way.
+    pub fn start_job(
+        &mut self,
+        sync: bool,
+    ) -> Option<impl Future<Output = JobDone<D>> + Send + 'static + use<D>> {
+        assert!(!self.job_running, "one job of a log at a time");
+        let probe = std::mem::take(&mut self.probe_wanted) && self.health == Health::Full;
+        if self.health == Health::Offline || self.health == Health::Full && !probe {
+            return None;
+        }
+        let sync = sync || self.unsynced_ends.len() >= ENDS_MAX - 1;
+        let chunks = if self.health == Health::Full {
+            Vec::new()
+        } else {
+            self.tail.take()
+        };
+        let (steps, target, confirmed) = self.steps(&chunks);
+        let sealed = steps.iter().any(|step| matches!(step, Step::Seal(_)));
+        let needs_sync = sync && (target.mark != confirmed || self.dir_dirty);
+        let state = self.state_dirty && !sealed;
+        let housekeeping = state || !self.removals.is_empty() || !self.snapshots.is_empty();
+        if steps.is_empty() && !needs_sync && !housekeeping && !probe {
+            return None;
+        }
+        let claim = (needs_sync && target.mark != confirmed)
+            .then(|| self.claim(confirmed, target.mark, &chunks));
+        self.state_dirty = false;
+        self.job_running = true;
+        // Files go only after the state that does without them is durable: in this job, or before.
+        let removals = if state || sealed || self.durable_log_start == self.log_start {
+            self.removals.clone()
+        } else {
+            Vec::new()
+        };
+        Some(job::run(Plan {
+            disk: self.disk.clone(),
+            dir: self.dir.clone(),
+            seed: self.seed,
+            mode: self.config.mode,
+            preallocate: self.config.preallocate,
+            segment_bytes: self.config.segment_bytes,
+            writer: self.writer.take(),
+            claims_file: self.claims_file.take(),
+            remove_clean_marker: self.clean_marker,
+            cut: self.cut,
+            start: self.written,
+            dir_dirty: self.dir_dirty,
+            sync: needs_sync,
+            claim,
+            state: state.then(|| Bytes::from(self.state_at(self.durable).encode())),
+            log_start: self.log_start,
+            epochs: std::mem::take(&mut self.epochs_dirty)
+                .then(|| Bytes::from(self.epochs.encode())),
+            snapshots: self
+                .snapshots
+                .iter()
+                .map(|(_, path, bytes)| (path.clone(), bytes.clone()))
+                .collect(),
+            removals,
+            probe,
+            steps,
+        }))
+    }
+
+    /// Writes and closings in order; where they end; and up to where all is durable before the claim.
+    fn steps(&self, chunks: &[Chunk]) -> (Vec<Step>, Place, Mark) {
+        let (mut target, mut confirmed) = (self.written, self.durable);
+        let mut steps = Vec::new();
+        let mut rest = chunks;
+        for seal in &self.pending_seals {
+            write_step(&mut steps, &mut rest, &mut target, seal.row.base);
+            if target.mark.segment != seal.row.base || target.mark.position != seal.row.size {
+                break;
+            }
+            let sealed = self
+                .sealed
+                .iter()
+                .find(|segment| segment.row.base == seal.row.base);
+            let index = sealed.and_then(|segment| segment.index.get()).cloned();
+            steps.push(Step::Seal(Seal {
+                row: seal.row,
+                index: index.expect("a segment that waits to be closed keeps its indexes"),
+                next: seal.next,
+                state: Bytes::from(self.state_at(seal.next.mark).encode()),
+            }));
+            target = seal.next;
+            confirmed = seal.next.mark;
+        }
+        let segment = target.mark.segment;
+        write_step(&mut steps, &mut rest, &mut target, segment);
+        assert!(
+            rest.is_empty(),
+            "chunks come in the order of their segments"
+        );
+        (steps, target, confirmed)
+    }
+
+    fn claim(&self, confirmed: Mark, intended: Mark, chunks: &[Chunk]) -> Claim {
+        assert_eq!(
+            confirmed.segment, intended.segment,
+            "closed segments need no claim"
+        );
+        let sector = SECTOR as u32;
+        let mut claim = Claim {
+            number: self.next_claim,
+            confirmed,
+            intended,
+            digests_from: intended.position / sector * sector,
+            digests: Vec::new(),
+            ends: if confirmed == self.durable {
+                self.unsynced_ends.clone()
+            } else {
+                Vec::new()
+            },
+        };
+        let chunks = || {
+            chunks
+                .iter()
+                .filter(|chunk| chunk.segment == intended.segment)
+        };
+        let Some(first) = chunks().next() else {
+            return claim;
+        };
+        claim.digests_from = first.start / sector * sector;
+        for chunk in chunks() {
+            let blocks = chunk.blocks();
+            let mut position = chunk.start / sector * sector;
+            while position < chunk.end && position < intended.position {
+                let at = (position - chunk.aligned_start) as usize;
+                let number = ((position - claim.digests_from) / sector) as usize;
+                let digest = digest(&blocks[at..at + SECTOR]);
+                if number < claim.digests.len() {
+                    claim.digests[number] = digest;
+                } else if number < DIGESTS_MAX {
+                    claim.digests.push(digest);
+                }
+                position += sector;
+            }
+        }
+        claim
+    }
+
+    /// Takes back what a job did.
+    ///
+    /// # Panics
+    /// If no job is under way.
+    pub fn finish_job(&mut self, done: JobDone<D>) -> JobOutcome {
+        assert!(self.job_running, "a job was started");
+        self.job_running = false;
+        self.writer = done.writer;
+        self.claims_file = done.claims_file;
+        self.dir_dirty = done.dir_dirty;
+        self.clean_marker &= !done.clean_marker_removed;
+        if done.cut_done {
+            self.cut = None;
+        }
+        self.pending_seals.drain(..done.seals);
+        if done.written != self.written {
+            assert!(
+                done.written.mark.offset >= self.written.mark.offset,
+                "what is written stays"
+            );
+            self.written = done.written;
+            self.written_carry = match done.written.mark.position {
+                0 => Bytes::new(),
+                _ => self
+                    .tail
+                    .block_before(done.written.mark)
+                    .expect("what was just written"),
+            };
+        }
+        self.tail.written(done.chunks, self.config.tail_cache_bytes);
+        if done.seals > 0 {
+            self.unsynced_ends.clear();
+        }
+        self.unsynced_ends.extend(done.written_to);
+        if let Some(mark) = done.durable {
+            assert!(
+                (self.durable.segment, self.durable.position) <= (mark.segment, mark.position),
+                "what is durable stays"
+            );
+            self.durable = mark;
+            if done.synced {
+                self.unsynced_ends.retain(|end| *end > mark.position);
+            }
+        }
+        if let Some(number) = done.claim {
+            self.next_claim = number + 1;
+        }
+        if let Some(log_start) = done.log_start {
+            self.durable_log_start = log_start;
+        }
+        for (at, _, _) in self.snapshots.drain(..done.snapshots) {
+            self.snapshots_kept.push(at);
+        }
+        self.removals.drain(..done.removals);
+        self.forget_snapshots();
+        let mut rolled_back = None;
+        let error = match done.failure {
+            None => {
+                if done.probe && self.health == Health::Full {
+                    self.health = Health::Online;
+                }
+                None
+            }
+            Some(failure) if failure.fence && !(mutant!("STO-13/b")) => {
+                tracing::error!(dir = %self.dir.display(), what = failure.what, error = %failure.error,
+                    "the disk failed: log offline");
+                self.health = Health::Offline;
+                Some(JobError::Failed {
+                    what: failure.what,
+                    kind: failure.error.kind(),
+                })
+            }
+            Some(failure) => {
+                tracing::warn!(dir = %self.dir.display(), what = failure.what, error = %failure.error,
+                    full = is_full(&failure.error), "no room: appends are refused");
+                self.health = Health::Full;
+                self.state_dirty = true;
+                self.epochs_dirty = true;
+                rolled_back = self.roll_back();
+                Some(JobError::Full(failure.what))
+            }
+        };
+        JobOutcome {
+            written: self.written.mark.offset,
+            durable: self.durable.offset,
+            log_start: self.durable_log_start,
+            rolled_back,
+            error,
+        }
+    }
+
+    /// Takes back every append that is not written. Returns the log's end if there were any.
+    fn roll_back(&mut self) -> Option<NextOffset> {
+        let target = self.written;
+        if target == self.tail.place() && !self.tail.has_pending() {
+            return None;
+        }
+        let changed = target.mark.offset != self.tail.mark().offset;
+        if self.active.base != target.mark.segment {
+            let old = loop {
+                let segment = self
+                    .sealed
+                    .pop()
+                    .expect("the segment being written is in memory");
+                if segment.row.base == target.mark.segment {
+                    break segment;
+                }
+            };
+            let index = old
+                .index
+                .get()
+                .expect("a segment that waits to be closed keeps its indexes");
+            let builder = IndexBuilder::resume(
+                old.row.base,
+                self.seed,
+                self.config.index_interval_bytes,
+                index.as_ref().clone(),
+                target.index,
+            );
+            self.active = Active {
+                base: old.row.base,
+                builder: builder.expect("indexes only grow"),
+                first_timestamp: old.first_timestamp,
+                created: self.active.created,
+                file: old.file,
+                last_batch: 0,
+            };
+        } else if !mutant!("STO-15") {
+            self.active.builder.restore(target.index);
+        }
+        self.pending_seals.clear();
+        self.epochs.truncate_from_end(target.mark.offset);
+        self.tail.roll_back(target, self.written_carry.clone());
+        self.cut = Some(target.mark);
+        self.snapshots
+            .retain(|(at, _, _)| *at <= target.mark.offset);
+        changed.then_some(target.mark.offset)
+    }
+
+    /// Marks records as damaged, after a read has found them so. Reads of them fail from now on; the
+    /// log's end stays where it is.
+    pub fn mark_faulty(&mut self, from: Offset, to: NextOffset) {
+        let to = to.min(self.log_end_offset());
+        if !from.is_before(to) {
+            return;
+        }
+        let known = |range: &FaultyRange| range.from <= from && to <= range.to;
+        if !self.faulty.iter().any(known) {
+            self.faulty.push(FaultyRange { from, to });
+            self.faulty.sort_by_key(|range| range.from);
+            self.state_dirty = true;
+        }
+    }
+
+    /// Stores the producers' state as of `at`, with the next job. The newest two are kept.
+    ///
+    /// # Panics
+    /// If `at` lies beyond the log's end.
+    pub fn put_producer_snapshot(&mut self, at: NextOffset, producers: &[ProducerEntry]) {
+        assert!(
+            at <= self.log_end_offset(),
+            "a snapshot never holds the future"
+        );
+        let path = self.dir.join(segment_file(at.0, names::SNAPSHOT));
+        let bytes = producer_snapshot::encode(producers);
+        self.snapshots.push((at, path, bytes));
+    }
+
+    fn forget_snapshots(&mut self) {
+        self.snapshots_kept.sort_unstable();
+        self.snapshots_kept.dedup();
+        while self.snapshots_kept.len() > SNAPSHOTS_KEPT {
+            let old = self.snapshots_kept.remove(0);
+            self.removals
+                .push(self.dir.join(segment_file(old.0, names::SNAPSHOT)));
+        }
+    }
+
+    /// Gives back memory and file handles that only speed up what nobody is doing.
+    pub fn release_idle(&mut self) {
+        if self.job_running {
+            return;
+        }
+        self.tail.evict(0);
+        for segment in &mut self.sealed {
+            segment.file = FileCell::<D>::default();
+            let waits = |seal: &PendingSeal| seal.row.base == segment.row.base;
+            if !self.pending_seals.iter().any(waits) {
+                segment.index = IndexCell::default();
+            }
+        }
+        self.active.file = FileCell::<D>::default();
+        if self.durable == self.written.mark {
+            self.writer = None;
+            self.claims_file = None;
+        }
+    }
+}
+
+/// The chunks of `segment` at the front of `rest`, as one step.
+fn write_step(steps: &mut Vec<Step>, rest: &mut &[Chunk], target: &mut Place, segment: i64) {
+    let count = rest
+        .iter()
+        .take_while(|chunk| chunk.segment == segment)
+        .count();
+    let (run, others) = rest.split_at(count);
+    if let Some(last) = run.last() {
+        *target = last.place;
+        steps.push(Step::Write(run.to_vec()));
+    }
+    *rest = others;
+}
+
+/// The CRC of a batch given in two parts.
+fn crc_of(head: &[u8; HEADER_SIZE], rest: &[u8]) -> u32 {
+    let mut crc = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
+    crc.update(&head[layout::ATTRIBUTES_AT..]);
+    crc.update(rest);
+    crc.finalize() as u32
+}

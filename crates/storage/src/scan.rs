@@ -1,0 +1,399 @@
+//! Reading a segment's file from its start, batch by batch, and judging what is found.
+//!
+//! Used by recovery, which acts on the judgement, and by the tools, which only report it.
+
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use env::{Disk, File, OpenMode};
+use records::BatchHeader;
+use records::layout::{self, HEADER_SIZE, MAGIC_AT};
+use types::{LeaderEpoch, NextOffset, Offset, mutant};
+
+use crate::claims::{Claim, Claims, SECTOR, SectorState};
+use crate::index::IndexBuilder;
+use crate::state::{FaultyRange, Mark};
+use crate::verdict::{Claimed, Found, Verdict, verdict};
+
+const WINDOW: usize = 1 << 20;
+const BLOCK: u64 = OpenMode::ALIGNMENT as u64;
+
+/// A file that is read forward, a window at a time.
+pub(crate) struct Source<D: Disk> {
+    file: Option<D::File>,
+    len: u64,
+    window: Bytes,
+    start: u64,
+}
+
+impl<D: Disk> Source<D> {
+    /// Reads `file`, which has `len` bytes; without a file there are none.
+    pub(crate) fn new(file: Option<D::File>, len: u64) -> Source<D> {
+        let len = if file.is_some() { len } else { 0 };
+        Source {
+            file,
+            len,
+            window: Bytes::new(),
+            start: 0,
+        }
+    }
+
+    /// The file's length.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// The bytes at `from`, fewer than `len` only at the end of the file.
+    ///
+    /// # Errors
+    /// The disk refused exactly these bytes, or their block.
+    pub(crate) async fn bytes(&mut self, from: u64, len: usize) -> io::Result<Bytes> {
+        let end = (from + len as u64).min(self.len);
+        if from >= end {
+            return Ok(Bytes::new());
+        }
+        let Some(file) = &self.file else {
+            return Ok(Bytes::new());
+        };
+        let window_end = self.start + self.window.len() as u64;
+        if from < self.start || end > window_end {
+            let start = from - from % BLOCK;
+            let want = (end - start).max(WINDOW as u64).next_multiple_of(BLOCK);
+            let read = file.read_at(start, want as usize).await;
+            self.window = match read {
+                Ok(bytes) => bytes,
+                // Somewhere in the window; ask for what is needed, block by block.
+                Err(_) => {
+                    let mut bytes = BytesMut::new();
+                    let mut at = start;
+                    while at < end {
+                        bytes.extend_from_slice(&file.read_at(at, BLOCK as usize).await?);
+                        at += BLOCK;
+                    }
+                    bytes.freeze()
+                }
+            };
+            self.start = start;
+        }
+        let at = (from - self.start) as usize;
+        let to = ((end - self.start) as usize).min(self.window.len());
+        Ok(self.window.slice(at.min(to)..to))
+    }
+
+    /// Whether all is zero from `from` to the end of the file.
+    async fn zeros_from(&mut self, from: u64) -> io::Result<bool> {
+        let mut at = from;
+        while at < self.len {
+            let bytes = self.bytes(at, WINDOW / 2).await?;
+            if bytes.is_empty() {
+                break;
+            }
+            if bytes.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            at += bytes.len() as u64;
+        }
+        Ok(true)
+    }
+
+    /// The next whole batch at or after `from` whose base offset lies beyond `after`.
+    pub(crate) async fn find_batch(
+        &mut self,
+        from: u64,
+        after: Offset,
+    ) -> Option<(u64, BatchHeader)> {
+        let mut at = from;
+        while at + HEADER_SIZE as u64 <= self.len {
+            let Ok(bytes) = self.bytes(at, WINDOW / 2).await else {
+                at = (at + 1).next_multiple_of(BLOCK);
+                continue;
+            };
+            if bytes.len() < HEADER_SIZE {
+                return None;
+            }
+            for i in 0..=bytes.len() - HEADER_SIZE {
+                if bytes[i + MAGIC_AT] != 2 {
+                    continue;
+                }
+                let Ok(header) = BatchHeader::parse(&bytes[i..i + HEADER_SIZE]) else {
+                    continue;
+                };
+                let distance = header.base_offset.0.checked_sub(after.0);
+                if distance.is_some_and(|distance| (1..=i64::from(i32::MAX)).contains(&distance))
+                    && at + (i + header.total_size()) as u64 <= self.len
+                    && self.is_whole(at + i as u64, &header).await
+                {
+                    return Some((at + i as u64, header));
+                }
+            }
+            at += (bytes.len() - HEADER_SIZE + 1) as u64;
+        }
+        None
+    }
+
+    async fn is_whole(&mut self, at: u64, header: &BatchHeader) -> bool {
+        let batch = self.bytes(at, header.total_size()).await;
+        batch.is_ok_and(|batch| {
+            batch.len() == header.total_size() && layout::verify_crc(&batch).is_ok()
+        })
+    }
+}
+
+/// What recovery knows about a segment before it looks.
+pub(crate) struct Expectation<'a> {
+    pub(crate) base: i64,
+    pub(crate) seed: u32,
+    pub(crate) interval: u32,
+    pub(crate) claims: &'a Claims,
+    /// Up to here all was durable and checked when the state was written.
+    pub(crate) recovery: Mark,
+    /// The latest epoch before the segment.
+    pub(crate) epoch: LeaderEpoch,
+    /// Whether offsets must follow each other without a gap.
+    pub(crate) dense: bool,
+    /// Where the next segment starts, if there is one.
+    pub(crate) next_base: Option<i64>,
+}
+
+/// What was found in a segment.
+pub(crate) struct Scanned {
+    pub(crate) builder: IndexBuilder,
+    /// The end of the log, as far as this segment goes.
+    pub(crate) end: NextOffset,
+    /// The end of the batches in the file.
+    pub(crate) position: u32,
+    pub(crate) last_batch: u32,
+    pub(crate) first_timestamp: i64,
+    pub(crate) faulty: Vec<FaultyRange>,
+    /// What lies behind `position` is torn.
+    pub(crate) torn: bool,
+    /// Records before `end` are missing behind `position`.
+    pub(crate) hole_at_end: bool,
+    /// The first batch of each epoch.
+    pub(crate) epochs: Vec<(LeaderEpoch, Offset)>,
+}
+
+/// Reads a segment and judges it by the decision table.
+///
+/// # Errors
+/// The disk refused to read a place of which nothing is known.
+pub(crate) async fn scan<D: Disk>(
+    source: &mut Source<D>,
+    expected: &Expectation<'_>,
+) -> io::Result<Scanned> {
+    let mut out = Scanned {
+        builder: IndexBuilder::new(expected.base, expected.seed, expected.interval),
+        end: NextOffset(expected.base),
+        position: 0,
+        last_batch: 0,
+        first_timestamp: -1,
+        faulty: Vec::new(),
+        torn: false,
+        hole_at_end: false,
+        epochs: Vec::new(),
+    };
+    let mut epoch = expected.epoch;
+    let mut marks = expected.chain_marks();
+    loop {
+        check_chain(&mut out, &mut marks);
+        let at = u64::from(out.position);
+        let claimed = expected.claimed(out.end);
+        let (found, header) = examine(source, expected, at, out.end, epoch, claimed).await;
+        let later = match found {
+            Found::Valid | Found::Nothing => None,
+            _ => source.find_batch(at + 1, out.end.position()).await,
+        };
+        match verdict(claimed, found, later.is_some()) {
+            Verdict::Keep => {
+                let header = header.expect("a valid batch has a header");
+                if header.leader_epoch > epoch {
+                    epoch = header.leader_epoch;
+                    out.epochs.push((epoch, header.base_offset));
+                }
+                if at == 0 {
+                    out.first_timestamp = header.max_timestamp.0;
+                }
+                out.builder.note(&header, out.position);
+                out.last_batch = out.position;
+                out.position += header.total_size() as u32;
+                out.end = header.next_offset();
+            }
+            Verdict::End => return Ok(out),
+            Verdict::Truncate => {
+                out.torn = true;
+                return Ok(out);
+            }
+            Verdict::Faulty => {
+                marks.clear();
+                let from = out.end.position();
+                if let Some((position, header)) = later {
+                    let to = header.base_offset.end_before();
+                    out.faulty.push(FaultyRange { from, to });
+                    out.builder.break_interval();
+                    out.end = to;
+                    out.position = position as u32;
+                } else {
+                    let to = expected.claimed_end(out.end, header);
+                    out.faulty.push(FaultyRange { from, to });
+                    out.end = to;
+                    out.hole_at_end = true;
+                    return Ok(out);
+                }
+            }
+            Verdict::Refuse => {
+                let what = "the disk refuses to read a place of which nothing is known";
+                return Err(io::Error::other(what));
+            }
+        }
+    }
+}
+
+impl Expectation<'_> {
+    fn claim(&self) -> Option<&Claim> {
+        match self.claims {
+            Claims::Intact(claim) => claim.as_ref(),
+            Claims::Damaged => None,
+        }
+    }
+
+    /// What the claims say about the record at `offset`.
+    fn claimed(&self, offset: NextOffset) -> Claimed {
+        let confirmed = self
+            .claim()
+            .map_or(NextOffset(0), |claim| claim.confirmed.offset);
+        if offset < self.recovery.offset.max(confirmed) {
+            return Claimed::Confirmed;
+        }
+        match self.claims {
+            Claims::Damaged => Claimed::Unknown,
+            Claims::Intact(Some(claim)) if offset < claim.intended.offset => Claimed::Intended,
+            Claims::Intact(_) => Claimed::Absent,
+        }
+    }
+
+    /// Where the log ends at least, when damage begins at `from` and nothing whole follows.
+    fn claimed_end(&self, from: NextOffset, header: Option<BatchHeader>) -> NextOffset {
+        let claimed = self
+            .claim()
+            .map_or(NextOffset(0), |claim| claim.intended.offset);
+        let claimed = claimed.max(self.recovery.offset);
+        if from < claimed {
+            return claimed;
+        }
+        // The claims are damaged too. A header that looks right is the best guess.
+        match header {
+            _ if self.next_base.is_some() => NextOffset(self.next_base.unwrap_or_default()),
+            Some(header) if header.base_offset == from.position() => header.next_offset(),
+            _ => from.position().next(),
+        }
+    }
+
+    /// Marks at which the chain is known, and the first offset that a wrong one accuses.
+    fn chain_marks(&self) -> Vec<(Mark, Offset)> {
+        let mut marks = vec![(self.recovery, Offset(self.base))];
+        if let Some(claim) = self.claim() {
+            marks.push((claim.confirmed, self.recovery.offset.position()));
+            marks.push((claim.intended, claim.confirmed.offset.position()));
+        }
+        marks.retain(|(mark, _)| mark.segment == self.base && mark.position > 0);
+        marks
+    }
+}
+
+/// Compares the chain with the one that was written down at this place. Whole batches with another chain
+/// are batches of another place or another time.
+fn check_chain(out: &mut Scanned, marks: &mut Vec<(Mark, Offset)>) {
+    let wrong = marks.iter().find(|(mark, _)| {
+        mark.position == out.position && mark.offset == out.end && mark.chain != out.builder.chain()
+    });
+    if let Some((mark, from)) = wrong {
+        out.faulty.push(FaultyRange {
+            from: (*from).max(Offset(0)),
+            to: mark.offset,
+        });
+        out.builder.break_interval();
+        marks.clear();
+    }
+}
+
+async fn examine<D: Disk>(
+    source: &mut Source<D>,
+    expected: &Expectation<'_>,
+    at: u64,
+    next: NextOffset,
+    epoch: LeaderEpoch,
+    claimed: Claimed,
+) -> (Found, Option<BatchHeader>) {
+    let unreadable = (Found::Unreadable, None);
+    let Ok(head) = source.bytes(at, HEADER_SIZE).await else {
+        return if mutant!("STO-31") {
+            (Found::Nothing, None)
+        } else {
+            unreadable
+        };
+    };
+    if head.iter().all(|byte| *byte == 0) {
+        match source.zeros_from(at).await {
+            Ok(true) => return (Found::Nothing, None),
+            Ok(false) => {}
+            Err(_) => return unreadable,
+        }
+    }
+    let header = BatchHeader::parse(&head).ok();
+    let whole = match header {
+        Some(header) if at + header.total_size() as u64 <= source.len() => {
+            match source.bytes(at, header.total_size()).await {
+                Ok(batch) => layout::verify_crc(&batch).is_ok() || mutant!("STO-01"),
+                Err(_) if mutant!("STO-31") => return (Found::Nothing, None),
+                Err(_) => return (Found::Unreadable, Some(header)),
+            }
+        }
+        _ => false,
+    };
+    let Some(header) = header.filter(|_| whole) else {
+        let sectors_missing = match expected.claim() {
+            Some(claim) if claimed == Claimed::Intended => {
+                match sectors_missing(source, claim, at).await {
+                    Ok(missing) => missing,
+                    Err(_) => return (Found::Unreadable, header),
+                }
+            }
+            _ => false,
+        };
+        return (Found::Invalid { sectors_missing }, header);
+    };
+    let in_place = if expected.dense {
+        header.base_offset == next.position()
+    } else {
+        header.base_offset >= next.position()
+    };
+    let valid = in_place && header.leader_epoch >= epoch;
+    (
+        if valid { Found::Valid } else { Found::Foreign },
+        Some(header),
+    )
+}
+
+/// Whether sectors that were never written explain why the batch at `at` is not whole.
+async fn sectors_missing<D: Disk>(
+    source: &mut Source<D>,
+    claim: &Claim,
+    at: u64,
+) -> io::Result<bool> {
+    if mutant!("STO-01/b") {
+        return Ok(true);
+    }
+    let sector = SECTOR as u64;
+    let mut position = at - at % sector;
+    let mut missing = false;
+    while position < u64::from(claim.intended.position) {
+        let bytes = source.bytes(position, SECTOR).await?;
+        match claim.judge(position as u32, &bytes) {
+            SectorState::New => {}
+            SectorState::Missing => missing = true,
+            SectorState::Garbage => return Ok(false),
+        }
+        position += sector;
+    }
+    Ok(missing)
+}

@@ -1,0 +1,259 @@
+//! ListOffsets by time: the first record with a timestamp at or after a given one, and the record with the
+//! largest timestamp. Exact: the indexes say where to start, the batches' headers which one it is, and
+//! only that batch's records are looked at.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use env::Disk;
+use records::{Batch, Batches, search};
+use types::{LeaderEpoch, NextOffset, Offset, TimestampMs};
+
+use crate::error::ReadError;
+use crate::log::{Health, Log};
+use crate::read::{FilePlan, IndexSource, ReadPlan, ReadResult};
+use crate::segment::IndexCell;
+
+/// A record's place, time and epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimestampOffset {
+    /// Its timestamp.
+    pub timestamp: TimestampMs,
+    /// Its offset.
+    pub offset: Offset,
+    /// The leader epoch of its batch.
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// A search for the first record at or after a time.
+pub struct TimePlan<D: Disk> {
+    target: TimestampMs,
+    from: Offset,
+    max: NextOffset,
+    files: Vec<FilePlan<D>>,
+    memory: Vec<Bytes>,
+    decompressed_max: usize,
+}
+
+/// A search for the record with the largest timestamp.
+pub struct MaxTimePlan<D: Disk> {
+    read: Option<ReadPlan<D>>,
+    max: NextOffset,
+    decompressed_max: usize,
+}
+
+/// Bytes read at once while searching.
+const STEP: usize = 256 << 10;
+
+impl<D: Disk> Log<D> {
+    /// Plans the search for the first record before `max` whose timestamp is `target` or later. At most
+    /// `decompressed_max` bytes of records are unpacked at once.
+    ///
+    /// # Errors
+    /// [`ReadError::Offline`].
+    pub fn offset_for_timestamp(
+        &self,
+        target: TimestampMs,
+        max: NextOffset,
+        decompressed_max: usize,
+    ) -> Result<TimePlan<D>, ReadError> {
+        if self.health() == Health::Offline {
+            return Err(ReadError::Offline);
+        }
+        let max = max.min(self.log_end_offset());
+        let written = self.written.mark;
+        let mut files = Vec::new();
+        for segment in &self.sealed {
+            let row = &segment.row;
+            let from = Offset(row.base).max(self.log_start);
+            let wanted = row.max_timestamp >= target.0 && row.next > from.0 && from.is_before(max);
+            if wanted && row.base <= written.segment {
+                files.push(self.file_plan(from, max, STEP, true));
+            }
+        }
+        let active = &self.active;
+        let from = Offset(active.base).max(self.log_start);
+        if active.builder.max_timestamp() >= target.0
+            && active.base == written.segment
+            && from.0 < written.offset.0
+        {
+            let mut plan = self.file_plan(from, max, STEP, true);
+            // The search moves on through the segment: it takes the indexes along.
+            let cell = IndexCell::default();
+            let _ = cell.set(Arc::new(active.builder.index().clone()));
+            plan.place = IndexSource::Cell(cell);
+            files.push(plan);
+        }
+        let mut memory = Vec::new();
+        let mut at = written.offset.position();
+        while at.is_before(max) {
+            // One segment at a time.
+            let Some(chunks) = self.tail.read(at, max, usize::MAX, true) else {
+                break;
+            };
+            let chunk = join(ReadResult { bytes: 0, chunks });
+            let Some(end) = Batches::new(chunk.clone()).filter_map(Result::ok).last() else {
+                break;
+            };
+            at = end.header().next_offset().position();
+            memory.push(chunk);
+        }
+        let from = self.log_start;
+        Ok(TimePlan {
+            target,
+            from,
+            max,
+            files,
+            memory,
+            decompressed_max,
+        })
+    }
+
+    /// Plans the search for the first record before `max` with the largest timestamp of the log.
+    ///
+    /// # Errors
+    /// As for [`Log::read`].
+    pub fn offset_of_max_timestamp(
+        &self,
+        max: NextOffset,
+        decompressed_max: usize,
+    ) -> Result<MaxTimePlan<D>, ReadError> {
+        let closed = self
+            .sealed
+            .iter()
+            .map(|segment| (segment.row.max_timestamp, segment.row.max_timestamp_offset));
+        let builder = &self.active.builder;
+        let all = closed
+            .chain(std::iter::once((
+                builder.max_timestamp(),
+                builder.max_timestamp_offset(),
+            )))
+            .filter(|(timestamp, offset)| *timestamp >= 0 && *offset >= self.log_start.0);
+        // The first of the largest.
+        let best = all.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        let read = match best {
+            Some((_, last)) if Offset(last).is_before(max) => {
+                Some(self.read(Offset(last), self.log_end_offset(), 1, true)?)
+            }
+            _ => None,
+        };
+        Ok(MaxTimePlan {
+            read,
+            max,
+            decompressed_max,
+        })
+    }
+}
+
+impl<D: Disk> TimePlan<D> {
+    /// Searches. Damaged ranges are passed over.
+    ///
+    /// # Errors
+    /// Those of [`ReadPlan::run`] other than damage.
+    pub async fn run(self) -> Result<Option<TimestampOffset>, ReadError> {
+        for mut plan in self.files {
+            if let IndexSource::Cell(cell) = &plan.place {
+                let cell = Arc::clone(cell);
+                let file = plan.open().await?;
+                let index = plan.index(&cell, &file).await?;
+                let skip = index.before_time(self.target.0);
+                plan.from = plan.from.max(Offset(plan.row.base + skip));
+            }
+            let end = plan.row.next.min(self.max.0);
+            while plan.from.0 < end {
+                let bytes = match plan.run().await {
+                    Ok(bytes) => bytes,
+                    Err(ReadError::Faulty { to, .. }) if to.0 > plan.from.0 => {
+                        plan.from = to.position();
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
+                if let Some(found) =
+                    search_in(bytes.clone(), self.target, self.from, self.decompressed_max)?
+                {
+                    return Ok(Some(found).filter(|found| found.offset.is_before(self.max)));
+                }
+                let last = Batches::new(bytes).filter_map(Result::ok).last();
+                match last {
+                    Some(batch) => plan.from = batch.header().next_offset().position(),
+                    None => break,
+                }
+            }
+        }
+        for bytes in self.memory {
+            let found = search_in(bytes, self.target, self.from, self.decompressed_max)?;
+            if found.is_some() {
+                return Ok(found.filter(|found| found.offset.is_before(self.max)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl<D: Disk> MaxTimePlan<D> {
+    /// Searches.
+    ///
+    /// # Errors
+    /// Those of [`ReadPlan::run`].
+    pub async fn run(self) -> Result<Option<TimestampOffset>, ReadError> {
+        let Some(read) = self.read else {
+            return Ok(None);
+        };
+        let bytes = join(read.run().await?);
+        let Ok(batch) = Batch::parse(&bytes) else {
+            return Ok(None);
+        };
+        let found = search::max_timestamp(&batch, self.decompressed_max);
+        let found = found.map_err(|_| undecodable(&batch))?;
+        Ok(found
+            .filter(|found| found.offset.is_before(self.max))
+            .map(|found| TimestampOffset {
+                timestamp: found.timestamp,
+                offset: found.offset,
+                leader_epoch: batch.header().leader_epoch,
+            }))
+    }
+}
+
+fn undecodable(batch: &Batch) -> ReadError {
+    let (from, to) = (batch.header().base_offset, batch.header().next_offset());
+    ReadError::Faulty {
+        from,
+        to,
+        reason: "the records cannot be unpacked",
+    }
+}
+
+fn search_in(
+    bytes: Bytes,
+    target: TimestampMs,
+    from: Offset,
+    decompressed_max: usize,
+) -> Result<Option<TimestampOffset>, ReadError> {
+    for batch in Batches::new(bytes).filter_map(Result::ok) {
+        let found = search::first_at_or_after(&batch, target, from, decompressed_max);
+        if let Some(found) = found.map_err(|_| undecodable(&batch))? {
+            return Ok(Some(TimestampOffset {
+                timestamp: found.timestamp,
+                offset: found.offset,
+                leader_epoch: batch.header().leader_epoch,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// Chunks as one piece.
+fn join(result: ReadResult) -> Bytes {
+    match result.chunks.as_slice() {
+        [one] => one.clone(),
+        many => {
+            let mut out = BytesMut::with_capacity(many.iter().map(Bytes::len).sum());
+            for chunk in many {
+                out.extend_from_slice(chunk);
+            }
+            out.freeze()
+        }
+    }
+}
