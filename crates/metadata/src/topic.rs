@@ -48,7 +48,7 @@ pub enum LeaderRecoveryState {
 pub struct PartitionRegistration {
     /// Its replicas; the first is the preferred leader.
     pub replicas: Vec<BrokerId>,
-    /// For each replica the directory it lies in: zero for "not yet known".
+    /// For each replica the directory it lies in, or one of the ids that stand for no directory.
     pub directories: Vec<Uuid>,
     /// The in-sync replicas.
     pub isr: Vec<BrokerId>,
@@ -68,6 +68,17 @@ pub struct PartitionRegistration {
     pub leader_epoch: LeaderEpoch,
     /// Grows by one with every change.
     pub partition_epoch: PartitionEpoch,
+}
+
+/// Stands for the directory of a replica of which nobody said where it lies.
+pub const DIRECTORY_MIGRATING: Uuid = Uuid::ZERO;
+/// Stands for the directory of a replica whose broker has yet to choose one.
+pub const DIRECTORY_UNASSIGNED: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+
+/// Whether this id can be no directory's: the first hundred stand for something else.
+#[must_use]
+pub fn is_reserved_directory(id: Uuid) -> bool {
+    id.0[..15] == [0; 15] && id.0[15] < 100
 }
 
 /// In a [`PartitionChangeRecord`]: the leader stays as it is.
@@ -106,7 +117,7 @@ impl PartitionRegistration {
         self.leader != BrokerId::NONE
     }
 
-    /// The directory of this broker's replica; `None` if it has none, or if the directory is unknown.
+    /// The directory of this broker's replica; `None` if it has none, or if nobody knows.
     #[must_use]
     pub fn directory(&self, broker: BrokerId) -> Option<Uuid> {
         let place = self
@@ -116,7 +127,7 @@ impl PartitionRegistration {
         self.directories
             .get(place)
             .copied()
-            .filter(|directory| !directory.is_zero())
+            .filter(|id| !is_reserved_directory(*id))
     }
 
     /// As a record that makes it.
@@ -188,7 +199,7 @@ impl PartitionRegistration {
         } else if record.replicas.is_some() {
             // Each replica that stays keeps its directory.
             to.directories = (to.replicas.iter())
-                .map(|replica| self.directory(*replica).unwrap_or(Uuid::ZERO))
+                .map(|replica| self.directory(*replica).unwrap_or(DIRECTORY_UNASSIGNED))
                 .collect();
         }
         if record.leader_recovery_state != -1 {
@@ -255,10 +266,10 @@ fn has_duplicates(ids: &[BrokerId]) -> bool {
     sorted.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-/// Records of versions without directories have none: that stands for "not yet known".
+/// Records of versions without directories have none.
 fn directories(directories: &[Uuid], replicas: usize) -> Vec<Uuid> {
     if directories.is_empty() {
-        vec![Uuid::ZERO; replicas]
+        vec![DIRECTORY_MIGRATING; replicas]
     } else {
         directories.to_vec()
     }

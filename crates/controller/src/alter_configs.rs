@@ -1,0 +1,392 @@
+//! IncrementalAlterConfigs (key 44) and its elder, AlterConfigs (key 33), which replaces all settings of a
+//! resource.
+//!
+//! Otherwise than Kafka 4.3.1: an operation that does not exist is refused as one for every kind of
+//! resource (Kafka answers -1 for a topic), and a resource named twice to AlterConfigs is refused as by
+//! IncrementalAlterConfigs (Kafka closes the connection).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use metadata::configs::{self, Kind, Scope, validate};
+use metadata::{ConfigResource, ResourceType};
+use protocol::alter_configs_response::AlterConfigsResourceResponse as AlterResponse;
+use protocol::incremental_alter_configs_request::AlterConfigsResource as IncrementalResource;
+use protocol::incremental_alter_configs_response::AlterConfigsResourceResponse as IncrementalResponse;
+use protocol::{
+    AlterConfigsRequest, AlterConfigsResponse, ConfigRecord, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, MetadataRecord, Str,
+};
+use types::ErrorCode;
+
+use crate::error::{Refused, fields};
+use crate::{Controller, RECORDS_MAX};
+
+/// A key and what it is to become; `None` removes it.
+type Change = (Str, Option<Str>);
+
+/// What is done to a key's value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Set,
+    Delete,
+    Append,
+    Subtract,
+}
+
+impl Operation {
+    fn from_number(number: i8) -> Result<Operation, Refused> {
+        match number {
+            0 => Ok(Operation::Set),
+            1 => Ok(Operation::Delete),
+            2 => Ok(Operation::Append),
+            3 => Ok(Operation::Subtract),
+            _ => Err(Refused::request(format!(
+                "Unknown operations type {number}"
+            ))),
+        }
+    }
+}
+
+/// Resources that are named more than once.
+fn duplicates<'a>(resources: impl Iterator<Item = (i8, &'a Str)>) -> BTreeSet<(i8, &'a Str)> {
+    let (mut seen, mut twice) = (BTreeSet::new(), BTreeSet::new());
+    for resource in resources {
+        if !seen.insert(resource) {
+            twice.insert(resource);
+        }
+    }
+    twice
+}
+
+fn named_twice() -> Refused {
+    Refused::request("Each resource must appear at most once.")
+}
+
+/// Refuses keys named twice, and keys that need a value and have none.
+fn check_keys<'a>(keys: impl Iterator<Item = (&'a Str, bool)>) -> Result<(), Refused> {
+    let (mut seen, mut has_duplicates) = (BTreeSet::new(), false);
+    let mut without_value = Vec::new();
+    for (name, is_complete) in keys {
+        has_duplicates |= !seen.insert(name);
+        if !is_complete {
+            without_value.push(name.as_str());
+        }
+    }
+    if has_duplicates {
+        return Err(Refused::request("Error due to duplicate config keys"));
+    }
+    if !without_value.is_empty() {
+        let names = without_value.join(", ");
+        return Err(Refused::request(format!(
+            "Null value not supported for : {names}"
+        )));
+    }
+    Ok(())
+}
+
+impl Controller {
+    pub(crate) fn incremental_alter_configs(
+        &self,
+        request: &IncrementalAlterConfigsRequest,
+        records: &mut Vec<MetadataRecord>,
+    ) -> IncrementalAlterConfigsResponse {
+        let twice = duplicates(
+            request
+                .resources
+                .iter()
+                .map(|r| (r.resource_type, &r.resource_name)),
+        );
+        let mut decided = Vec::new();
+        let responses = (request.resources.iter())
+            .map(|resource| {
+                let outcome = if twice.contains(&(resource.resource_type, &resource.resource_name))
+                {
+                    Err(named_twice())
+                } else {
+                    self.alter_incrementally(resource)
+                        .and_then(|new| take(&mut decided, new))
+                };
+                let (error_code, error_message) = fields(outcome);
+                IncrementalResponse {
+                    error_code,
+                    error_message,
+                    resource_type: resource.resource_type,
+                    resource_name: resource.resource_name.clone(),
+                }
+            })
+            .collect();
+        if !request.validate_only {
+            records.extend(decided);
+        }
+        IncrementalAlterConfigsResponse {
+            throttle_time_ms: 0,
+            responses,
+        }
+    }
+
+    pub(crate) fn alter_configs(
+        &self,
+        request: &AlterConfigsRequest,
+        records: &mut Vec<MetadataRecord>,
+    ) -> AlterConfigsResponse {
+        let twice = duplicates(
+            request
+                .resources
+                .iter()
+                .map(|r| (r.resource_type, &r.resource_name)),
+        );
+        let mut decided = Vec::new();
+        let responses = (request.resources.iter())
+            .map(|resource| {
+                let outcome = if twice.contains(&(resource.resource_type, &resource.resource_name))
+                {
+                    Err(named_twice())
+                } else {
+                    let keys = resource
+                        .configs
+                        .iter()
+                        .map(|c| (&c.name, c.value.is_some()));
+                    check_keys(keys)
+                        .and_then(|()| {
+                            self.target(resource.resource_type, &resource.resource_name, false)
+                        })
+                        .and_then(|target| {
+                            let given = resource.configs.iter().map(|config| {
+                                let value = config.value.clone().expect("checked above");
+                                (config.name.clone(), value)
+                            });
+                            self.replace(&target, given.collect())
+                        })
+                        .and_then(|new| take(&mut decided, new))
+                };
+                let (error_code, error_message) = fields(outcome);
+                AlterResponse {
+                    error_code,
+                    error_message,
+                    resource_type: resource.resource_type,
+                    resource_name: resource.resource_name.clone(),
+                }
+            })
+            .collect();
+        if !request.validate_only {
+            records.extend(decided);
+        }
+        AlterConfigsResponse {
+            throttle_time_ms: 0,
+            responses,
+        }
+    }
+
+    /// The resource that a request means.
+    fn target(
+        &self,
+        resource_type: i8,
+        name: &Str,
+        may_be_logger: bool,
+    ) -> Result<ConfigResource, Refused> {
+        let me = self.config.node_id;
+        match ResourceType::from_number(resource_type) {
+            Some(ResourceType::Broker) if !name.is_empty() => match name.parse::<i32>() {
+                Ok(id) if id == me.0 => {
+                    // `+1` and `01` are broker 1 too; its settings have one name.
+                    Ok(ConfigResource::new(ResourceType::Broker, id.to_string()))
+                }
+                Ok(_) => {
+                    let why = format!("Unexpected broker id, expected {me}, but received {name}");
+                    Err(Refused::request(why))
+                }
+                Err(_) => {
+                    let why = format!("Node id must be an integer, but it is: {name}");
+                    Err(Refused::request(why))
+                }
+            },
+            Some(ResourceType::BrokerLogger) if may_be_logger => match name.parse::<i32>() {
+                Ok(id) if id == me.0 => Err(Refused::request(
+                    "The levels of loggers belong to a broker's process, and are no settings of the cluster.",
+                )),
+                Ok(_) => {
+                    let why = format!("Unexpected node id. Expected {me}, but received {name}");
+                    Err(Refused::request(why))
+                }
+                Err(_) => {
+                    let why = format!("Node id must be an integer, but it is: {name}");
+                    Err(Refused::request(why))
+                }
+            },
+            None | Some(ResourceType::BrokerLogger) => Err(Refused::request(format!(
+                "Unknown resource type {resource_type}"
+            ))),
+            Some(resource_type) => Ok(ConfigResource::new(resource_type, name.detached())),
+        }
+    }
+
+    fn alter_incrementally(
+        &self,
+        resource: &IncrementalResource,
+    ) -> Result<Vec<MetadataRecord>, Refused> {
+        let is_complete = |operation: i8, value: &Option<Str>| operation == 1 || value.is_some();
+        let keys = resource.configs.iter();
+        check_keys(keys.map(|c| (&c.name, is_complete(c.config_operation, &c.value))))?;
+        let target = self.target(resource.resource_type, &resource.resource_name, true)?;
+        let now = self.image.configs(&target);
+        let mut changes: Vec<Change> = Vec::with_capacity(resource.configs.len());
+        for config in &resource.configs {
+            let operation = Operation::from_number(config.config_operation)?;
+            let name = &config.name;
+            let value = match (operation, &config.value) {
+                (Operation::Delete, _) | (_, None) => None,
+                (Operation::Set, Some(value)) => Some(value.detached()),
+                (Operation::Append | Operation::Subtract, Some(parts)) => {
+                    check_is_list(&target, name, operation)?;
+                    let old = now
+                        .get(name)
+                        .map(Str::as_str)
+                        .or_else(|| default(&target, name));
+                    Some(Str::from(edit_list(
+                        old.unwrap_or_default(),
+                        parts,
+                        operation,
+                    )))
+                }
+            };
+            changes.push((name.detached(), value));
+        }
+        self.change(&target, changes)
+    }
+
+    /// Makes `given` all the settings that the resource has.
+    fn replace(
+        &self,
+        target: &ConfigResource,
+        given: BTreeMap<Str, Str>,
+    ) -> Result<Vec<MetadataRecord>, Refused> {
+        let now = self.image.configs(target);
+        let removed = now
+            .keys()
+            .filter(|name| !given.contains_key(*name))
+            .cloned();
+        let mut changes: Vec<Change> = removed.map(|name| (name, None)).collect();
+        changes.extend(
+            given
+                .iter()
+                .map(|(name, value)| (name.detached(), Some(value.detached()))),
+        );
+        self.change(target, changes)
+    }
+
+    /// The records of these changes, if the settings are then in order.
+    fn change(
+        &self,
+        target: &ConfigResource,
+        changes: Vec<Change>,
+    ) -> Result<Vec<MetadataRecord>, Refused> {
+        let now = self.image.configs(target);
+        let mut then = now.clone();
+        for (name, value) in &changes {
+            match value {
+                Some(value) => then.insert(name.clone(), value.clone()),
+                None => then.remove(name),
+            };
+        }
+        match target.resource_type {
+            ResourceType::Topic => {
+                validate::topic_name(&target.name)?;
+                validate::topic(&self.layers(), &then)?;
+                if self.image.topic(&target.name).is_none() {
+                    return Err(Refused::new(
+                        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+                        format!("The topic '{}' does not exist.", target.name),
+                    ));
+                }
+            }
+            ResourceType::Broker => validate::broker(&then, target.name.is_empty())?,
+            ResourceType::Group => validate::group(&self.layers(), &target.name, &then)?,
+            ResourceType::ClientMetrics => validate::client_metrics(&target.name, &then)?,
+            ResourceType::BrokerLogger => unreachable!("loggers are no target"),
+        }
+        // For brokers Kafka writes what is unchanged too, so that they read key files anew (KAFKA-14136).
+        let is_news = |(name, value): &Change| {
+            target.resource_type == ResourceType::Broker || now.get(name) != value.as_ref()
+        };
+        Ok((changes.into_iter().filter(is_news))
+            .map(|(name, value)| {
+                MetadataRecord::from(ConfigRecord {
+                    resource_type: target.resource_type.number(),
+                    resource_name: target.name.clone(),
+                    name,
+                    value,
+                })
+            })
+            .collect())
+    }
+}
+
+/// Adds a resource's records to the decision, unless that would become too large.
+fn take(decided: &mut Vec<MetadataRecord>, new: Vec<MetadataRecord>) -> Result<(), Refused> {
+    if decided.len() + new.len() > RECORDS_MAX {
+        return Err(Refused::too_large());
+    }
+    decided.extend(new);
+    Ok(())
+}
+
+fn scope(resource_type: ResourceType) -> Scope {
+    match resource_type {
+        ResourceType::Topic => Scope::Topic,
+        ResourceType::Group => Scope::Group,
+        ResourceType::ClientMetrics => Scope::ClientMetrics,
+        ResourceType::Broker | ResourceType::BrokerLogger => Scope::Broker,
+    }
+}
+
+fn default(target: &ConfigResource, name: &str) -> Option<&'static str> {
+    configs::find(scope(target.resource_type), name)?.default
+}
+
+fn check_is_list(target: &ConfigResource, name: &str, operation: Operation) -> Result<(), Refused> {
+    let key = configs::find(scope(target.resource_type), name);
+    if key.is_some_and(|key| key.kind == Kind::List) {
+        return Ok(());
+    }
+    let (noun, verb) = match operation {
+        Operation::Append => ("APPEND", "append"),
+        _ => ("SUBTRACT", "subtract"),
+    };
+    let why = match (target.resource_type, key) {
+        (ResourceType::Broker, None) => format!("Unknown config name: {name}"),
+        (ResourceType::Broker, Some(_)) => {
+            format!("Config value {verb} is not allowed for config key: {name}")
+        }
+        _ => format!("Can't {noun} to key {name} because its type is not LIST."),
+    };
+    Err(Refused::new(ErrorCode::INVALID_CONFIG, why))
+}
+
+fn edit_list(old: &str, parts: &str, operation: Operation) -> String {
+    let mut list: Vec<&str> = old.split(',').filter(|part| !part.is_empty()).collect();
+    for part in parts.split(',') {
+        let place = list.iter().position(|old| *old == part);
+        match (operation, place) {
+            (Operation::Append, None) => list.push(part),
+            (Operation::Subtract, Some(place)) => {
+                list.remove(place);
+            }
+            _ => {}
+        }
+    }
+    list.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists() {
+        assert_eq!(edit_list("a,b", "b,c", Operation::Append), "a,b,c");
+        assert_eq!(edit_list("", "a", Operation::Append), "a");
+        assert_eq!(edit_list("a,b,c", "b,x", Operation::Subtract), "a,c");
+        assert_eq!(edit_list("a", "a", Operation::Subtract), "");
+        assert_eq!(edit_list("", "a", Operation::Subtract), "");
+    }
+}
