@@ -13,7 +13,7 @@
 //! | [`iter`] | batches of a range, records of a batch |
 //! | [`walk`] | the same records without copying |
 //! | [`compression`] | the four codecs |
-//! | [`validate`] | what a Produce is judged by |
+//! | [`mod@validate`] | what a Produce is judged by |
 //! | [`builder`] | making batches |
 //! | [`control`] | transaction markers and the quorum's control records |
 //! | [`search`] | a record by its timestamp |

@@ -94,7 +94,7 @@ fn read(bytes: &Bytes) -> Vec<Record> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn round_trip(codec in codec(), records in records(77)) {
@@ -301,7 +301,7 @@ proptest! {
 
 proptest! {
     // Each case decompresses as many prefixes as the body has bytes.
-    #![proptest_config(ProptestConfig::with_cases(25))]
+    #![proptest_config(ProptestConfig::with_cases(10))]
 
     #[test]
     fn a_body_cut_short_never_reads_as_whole(codec in codec(), records in records(0)) {

@@ -19,10 +19,10 @@
 //! sequence and transaction.
 
 use bytes::{Bytes, BytesMut};
-use types::{ErrorCode, TimestampMs, Wall};
+use types::{ErrorCode, TimestampMs};
 
 use crate::builder::{finish, write_view};
-use crate::compression::{Codec, CompressionError, decompress};
+use crate::compression::{Codec, decompress};
 use crate::layout::{
     ATTRIBUTES_AT, Attributes, BATCH_LENGTH_AT, BatchError, BatchHeader, HEADER_SIZE, LOG_OVERHEAD,
     MAGIC, MAGIC_AT, RECORD_SIZE_MIN, TimestampType, set_log_append_time, set_max_timestamp,
@@ -30,89 +30,13 @@ use crate::layout::{
 };
 use crate::walk::{RecordView, RecordViews};
 
-/// Who wrote the batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Origin {
-    /// A client: nothing is taken on trust.
-    Client,
-    /// This broker's coordinators: control batches and sequences of -1 are theirs to write.
-    Coordinator,
-}
+mod policy;
+mod rejection;
 
-/// The codec that a topic's batches are stored with: `compression.type`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TargetCodec {
-    /// The producer's.
-    #[default]
-    Producer,
-    /// This one, at this level (`compression.gzip.level` and so on).
-    Specific {
-        /// The codec; `Codec::None` is a topic's `uncompressed`.
-        codec: Codec,
-        /// The level, or the codec's default.
-        level: Option<i32>,
-    },
-}
+pub use policy::{Inspect, Origin, ProducePolicy, TargetCodec};
+pub use rejection::{RECORD_ERRORS_MAX, RecordError, RejectReason, Rejection};
 
-/// When the records of a compressed batch are looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Inspect {
-    /// When the topic's configuration or the header gives a reason.
-    #[default]
-    WhenNeeded,
-    /// Always, as Kafka does.
-    Always,
-}
-
-/// What a topic and a request ask of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProducePolicy {
-    /// Who wrote the batch.
-    pub origin: Origin,
-    /// The version of the Produce request.
-    pub produce_version: i16,
-    /// `max.message.bytes`.
-    pub max_message_bytes: usize,
-    /// `segment.bytes`.
-    pub segment_bytes: usize,
-    /// `message.timestamp.type`.
-    pub timestamp_type: TimestampType,
-    /// `message.timestamp.before.max.ms`; `i64::MAX` for no bound.
-    pub before_max_ms: i64,
-    /// `message.timestamp.after.max.ms`; `i64::MAX` for no bound.
-    pub after_max_ms: i64,
-    /// The broker's wall clock.
-    pub now: Wall,
-    /// Whether `cleanup.policy` has `compact`: then every record needs a key.
-    pub compacted: bool,
-    /// `compression.type`.
-    pub target_codec: TargetCodec,
-    /// The most that one batch may decompress to.
-    pub max_decompressed_bytes: usize,
-    /// When the records of a compressed batch are looked at.
-    pub inspect: Inspect,
-}
-
-impl ProducePolicy {
-    /// Kafka 4's defaults for a topic, at the time `now`.
-    #[must_use]
-    pub fn new(now: Wall) -> ProducePolicy {
-        ProducePolicy {
-            origin: Origin::Client,
-            produce_version: 13,
-            max_message_bytes: 1_048_588,
-            segment_bytes: 1 << 30,
-            timestamp_type: TimestampType::CreateTime,
-            before_max_ms: i64::MAX,
-            after_max_ms: 3_600_000,
-            now,
-            compacted: false,
-            target_codec: TargetCodec::Producer,
-            max_decompressed_bytes: 64 << 20,
-            inspect: Inspect::WhenNeeded,
-        }
-    }
-}
+use rejection::{Refused, reject_compression, reject_records};
 
 /// A batch that may be appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,68 +50,6 @@ pub struct Validated {
     pub max_timestamp_offset_delta: Option<i32>,
     /// The append time, on topics whose timestamps are the broker's: part of the response.
     pub log_append_time: Option<TimestampMs>,
-}
-
-/// A record that was refused, as a Produce response names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordError {
-    /// The record's place in the batch, from 0.
-    pub batch_index: i32,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-/// Why a batch was refused, for the broker's counters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RejectReason {
-    /// No batch, several, or one of another format.
-    Shape,
-    /// The checksum or the declared size.
-    Corrupt,
-    /// Offsets, count or sequence in the header.
-    OffsetOrSequence,
-    /// A control batch from a client.
-    Control,
-    /// A codec that is unknown or that the request's version lacks, or data that do not decompress.
-    Compression,
-    /// Records that are not what the header says.
-    Records,
-    /// A record without a key on a compacted topic.
-    NoKey,
-    /// A timestamp out of bounds.
-    Timestamp,
-    /// More bytes than a limit allows.
-    TooLarge,
-}
-
-/// A refusal: what the response says about the partition.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{error}: {message}")]
-pub struct Rejection {
-    /// The partition's error code.
-    pub error: ErrorCode,
-    /// The partition's error message.
-    pub message: String,
-    /// The records that are to blame, if it is about records: the first
-    /// [`RECORD_ERRORS_MAX`] of them.
-    pub record_errors: Vec<RecordError>,
-    /// For the counters.
-    pub reason: RejectReason,
-}
-
-/// How many refused records are named. Kafka names all, which turns a small request into a large
-/// answer; the producer fails the others of the batch anyway.
-pub const RECORD_ERRORS_MAX: usize = 100;
-
-impl Rejection {
-    fn new(error: ErrorCode, reason: RejectReason, message: impl Into<String>) -> Rejection {
-        Rejection {
-            error,
-            message: message.into(),
-            record_errors: Vec::new(),
-            reason,
-        }
-    }
 }
 
 /// Judges `bytes`, which a request holds for one partition.
@@ -417,21 +279,13 @@ fn must_inspect(
 ) -> bool {
     let least_size = (header.records_count as usize).saturating_mul(RECORD_SIZE_MIN);
     let create_time = policy.timestamp_type == TimestampType::CreateTime;
-    let late = || out_of_bounds(header.max_timestamp, policy);
+    let late = || policy.is_out_of_bounds(header.max_timestamp);
     policy.inspect == Inspect::Always
         || recode
         || policy.compacted
         || header.is_log_append_time()
         || create_time && (policy.before_max_ms != i64::MAX || late())
         || least_size > compressed.saturating_mul(BELIEVABLE_RATIO)
-}
-
-fn out_of_bounds(timestamp: TimestampMs, policy: &ProducePolicy) -> bool {
-    if timestamp == TimestampMs::NONE {
-        return false;
-    }
-    let age = i128::from(policy.now.0) - i128::from(timestamp.0);
-    age > i128::from(policy.before_max_ms) || -age > i128::from(policy.after_max_ms)
 }
 
 /// What a walk over all records found.
@@ -487,7 +341,8 @@ fn check_record(
             "Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime."
                 .to_owned()
         });
-    } else if policy.timestamp_type == TimestampType::CreateTime && out_of_bounds(timestamp, policy)
+    } else if policy.timestamp_type == TimestampType::CreateTime
+        && policy.is_out_of_bounds(timestamp)
     {
         refused.add(index, RejectReason::Timestamp, || {
             let now = policy.now.0;
@@ -499,73 +354,6 @@ fn check_record(
             )
         });
     }
-}
-
-/// Records refused one by one.
-#[derive(Default)]
-struct Refused {
-    count: usize,
-    timestamp: bool,
-    errors: Vec<RecordError>,
-}
-
-impl Refused {
-    #[cold]
-    fn add(&mut self, batch_index: i32, reason: RejectReason, message: impl FnOnce() -> String) {
-        self.count += 1;
-        self.timestamp |= reason == RejectReason::Timestamp;
-        if self.errors.len() < RECORD_ERRORS_MAX {
-            self.errors.push(RecordError {
-                batch_index,
-                message: message(),
-            });
-        }
-    }
-
-    fn verdict(self) -> Result<(), Rejection> {
-        if self.count == 0 {
-            return Ok(());
-        }
-        let (error, reason, message) = if self.timestamp {
-            let message =
-                "One or more records have been rejected due to invalid timestamp".to_owned();
-            (
-                ErrorCode::INVALID_TIMESTAMP,
-                RejectReason::Timestamp,
-                message,
-            )
-        } else {
-            let message = format!(
-                "One or more records have been rejected due to {} record errors in total",
-                self.count
-            );
-            (ErrorCode::INVALID_RECORD, RejectReason::NoKey, message)
-        };
-        Err(Rejection {
-            error,
-            message,
-            record_errors: self.errors,
-            reason,
-        })
-    }
-}
-
-fn reject_records(error: BatchError) -> Rejection {
-    Rejection::new(
-        ErrorCode::INVALID_RECORD,
-        RejectReason::Records,
-        error.to_string(),
-    )
-}
-
-fn reject_compression(error: CompressionError) -> Rejection {
-    let code = match &error {
-        CompressionError::UnknownCodec(_) => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
-        // The one code at which producers split the batch and try again.
-        CompressionError::LimitExceeded { .. } => ErrorCode::MESSAGE_TOO_LARGE,
-        CompressionError::Malformed { .. } => ErrorCode::INVALID_RECORD,
-    };
-    Rejection::new(code, RejectReason::Compression, error.to_string())
 }
 
 /// The same records and producer in a batch with the target codec and the offset deltas 0, 1, 2, ...
