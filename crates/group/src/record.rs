@@ -219,7 +219,11 @@ impl LogRecord for Record {
                         leader_epoch: LeaderEpoch(value.leader_epoch),
                         metadata: value.metadata,
                         commit_timestamp: TimestampMs(value.commit_timestamp),
-                        expire_timestamp: TimestampMs(value.expire_timestamp),
+                        expire_timestamp: TimestampMs(if types::mutant!("GRP-06") {
+                            value.commit_timestamp
+                        } else {
+                            value.expire_timestamp
+                        }),
                         topic_id: value.topic_id,
                     }),
                 }))

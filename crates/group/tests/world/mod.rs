@@ -176,7 +176,11 @@ impl World {
 }
 
 fn coordinator(config: &GroupConfig, incarnation: u8) -> GroupCoordinator {
-    GroupCoordinator::new(config.clone(), ChaCha8Rng::from_seed([incarnation; 32]))
+    GroupCoordinator::new(config.clone(), rng(incarnation))
+}
+
+pub fn rng(seed: u8) -> ChaCha8Rng {
+    ChaCha8Rng::from_seed([seed; 32])
 }
 
 fn api_and_version(request: &Request) -> (&'static str, i16) {
