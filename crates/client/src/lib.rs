@@ -1,1 +1,17 @@
 //! Producer, consumer and admin: what users run, and the simulator's load.
+
+pub mod admin;
+pub mod cluster;
+pub mod connection;
+mod error;
+pub mod metadata;
+pub mod offsets;
+mod options;
+
+pub use admin::Admin;
+pub use cluster::{Cluster, CoordinatorKind, Lane, Repeat, Topics};
+pub use connection::{Connection, Versions};
+pub use error::{Error, Outcome, Result};
+pub use metadata::{Metadata, Node, Partition, Topic, TopicPartition};
+pub use offsets::{FoundOffset, Isolation, OffsetSpec};
+pub use options::{ClientOptions, parse_bootstrap};
