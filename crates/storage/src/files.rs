@@ -13,7 +13,7 @@ use env::{Disk, File, OpenOptions, SyncKind};
 use crate::names;
 
 /// Reads a whole file; `None` if there is none.
-pub(crate) async fn read_whole<D: Disk>(disk: &D, path: &Path) -> io::Result<Option<Bytes>> {
+pub async fn read_whole<D: Disk>(disk: &D, path: &Path) -> io::Result<Option<Bytes>> {
     let file = match disk.open(path, OpenOptions::READ).await {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -42,7 +42,7 @@ pub(crate) async fn replace<D: Disk>(disk: &D, path: &Path, contents: Bytes) -> 
 }
 
 /// [`replace`], and the directory synced.
-pub(crate) async fn replace_durably<D: Disk>(
+pub async fn replace_durably<D: Disk>(
     disk: &D,
     path: &Path,
     contents: Bytes,

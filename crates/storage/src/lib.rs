@@ -41,7 +41,8 @@ pub mod index;
 pub mod producer_snapshot;
 pub mod state;
 
-mod files;
+pub mod files;
+pub mod dir;
 pub mod names;
 
 pub mod config;
