@@ -147,6 +147,7 @@ impl Controller {
         let result = CreatableTopicResult {
             name: topic.name.clone(),
             topic_id,
+            error_message: None,
             num_partitions,
             replication_factor,
             configs: Some(configs),

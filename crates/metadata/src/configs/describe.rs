@@ -138,7 +138,7 @@ impl Describer<'_> {
         }
         DescribeConfigsResult {
             error_code: 0,
-            error_message: None,
+            error_message: Some(Str::new()),
             resource_type: resource.resource_type,
             resource_name: name.clone(),
             configs,
@@ -338,7 +338,8 @@ fn failed(
 ) -> DescribeConfigsResult {
     DescribeConfigsResult {
         error_code: code.0,
-        error_message: message.map(Str::from),
+        // Where Kafka has nothing to say it says nothing, at length 0.
+        error_message: Some(message.map(Str::from).unwrap_or_default()),
         resource_type: resource.resource_type,
         resource_name: resource.resource_name.clone(),
         configs: Vec::new(),

@@ -77,12 +77,9 @@ fn refusal(key: &ConfigKey, text: &str, value: &Value) -> Option<String> {
     Some(if key.name == "remote.storage.enable" {
         why.to_owned()
     } else if key.is_sensitive() {
-        format!("Configuration {} is not supported: {why}", key.name)
+        format!("Configuration {} cannot be set: {why}", key.name)
     } else {
-        format!(
-            "Invalid value {text} for configuration {} is not supported: {why}",
-            key.name
-        )
+        format!("Configuration {} cannot be set to {text}: {why}", key.name)
     })
 }
 
