@@ -39,15 +39,22 @@ impl LogDir {
         cluster_id: Option<Uuid>,
         fresh_ids: [Uuid; 2],
     ) -> Result<LogDir, StorageError> {
-        disk.create_dir_all(&path).await.map_err(StorageError::io(&path))?;
-        disk.lock_dir(&path).await.map_err(|error| match error.kind() {
-            std::io::ErrorKind::WouldBlock => {
-                foreign(&path, "another process has it: is the node running already?")
-            }
-            _ => StorageError::io(&path)(error),
-        })?;
+        disk.create_dir_all(&path)
+            .await
+            .map_err(StorageError::io(&path))?;
+        disk.lock_dir(&path)
+            .await
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::WouldBlock => foreign(
+                    &path,
+                    "another process has it: is the node running already?",
+                ),
+                _ => StorageError::io(&path)(error),
+            })?;
         let meta = path.join(META);
-        let found = files::read_whole(disk, &meta).await.map_err(StorageError::io(&meta))?;
+        let found = files::read_whole(disk, &meta)
+            .await
+            .map_err(StorageError::io(&meta))?;
         let dir = match found {
             Some(bytes) => Self::parse(&path, &bytes, node_id, cluster_id)?,
             None => Self::format(disk, &path, node_id, cluster_id, fresh_ids).await?,
@@ -78,7 +85,10 @@ impl LogDir {
         let text = std::str::from_utf8(bytes).map_err(|_| damaged("is not text"))?;
         let value = |key: &str| {
             let lines = text.lines().filter_map(|line| line.split_once('='));
-            lines.filter(|(name, _)| name.trim() == key).map(|(_, value)| value.trim()).last()
+            lines
+                .filter(|(name, _)| name.trim() == key)
+                .map(|(_, value)| value.trim())
+                .last()
         };
         if value("version") != Some("1") {
             return Err(damaged("is not of version 1"));
@@ -89,14 +99,22 @@ impl LogDir {
         let found_node: i32 = value("node.id")
             .and_then(|text| text.parse().ok())
             .ok_or_else(|| damaged("names no node.id"))?;
-        if found_node != node_id.0 {
-            return Err(foreign(path, &format!("belongs to node {found_node}, this is node {node_id}")));
+        if found_node != node_id.0 && !types::mutant!("STO-32") {
+            return Err(foreign(
+                path,
+                &format!("belongs to node {found_node}, this is node {node_id}"),
+            ));
         }
         if let Some(expected) = cluster_id.filter(|expected| *expected != found_cluster) {
-            let why = format!("belongs to cluster {found_cluster}, this node is of cluster {expected}");
+            let why =
+                format!("belongs to cluster {found_cluster}, this node is of cluster {expected}");
             return Err(foreign(path, &why));
         }
-        Ok(LogDir { path: path.to_path_buf(), cluster_id: found_cluster, directory_id })
+        Ok(LogDir {
+            path: path.to_path_buf(),
+            cluster_id: found_cluster,
+            directory_id,
+        })
     }
 
     async fn format<D: Disk>(
@@ -107,8 +125,14 @@ impl LogDir {
         [fresh_cluster, fresh_directory]: [Uuid; 2],
     ) -> Result<LogDir, StorageError> {
         let entries = disk.list(path).await.map_err(StorageError::io(path))?;
-        if let Some(log) = entries.iter().find(|entry| entry.kind == EntryKind::Directory && is_log(&entry.name)) {
-            let why = format!("holds logs ({}) but no {META} that says whose they are", log.name);
+        if let Some(log) = entries
+            .iter()
+            .find(|entry| entry.kind == EntryKind::Directory && is_log(&entry.name))
+        {
+            let why = format!(
+                "holds logs ({}) but no {META} that says whose they are",
+                log.name
+            );
             return Err(foreign(path, &why));
         }
         let cluster_id = cluster_id.unwrap_or(fresh_cluster);
@@ -116,11 +140,19 @@ impl LogDir {
             "version=1\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={fresh_directory}\n"
         );
         let meta = path.join(META);
-        files::replace_durably(disk, &meta, Bytes::from(text)).await.map_err(StorageError::io(&meta))?;
+        files::replace_durably(disk, &meta, Bytes::from(text))
+            .await
+            .map_err(StorageError::io(&meta))?;
         if let Some(parent) = path.parent() {
-            disk.sync_dir(parent).await.map_err(StorageError::io(parent))?;
+            disk.sync_dir(parent)
+                .await
+                .map_err(StorageError::io(parent))?;
         }
-        Ok(LogDir { path: path.to_path_buf(), cluster_id, directory_id: fresh_directory })
+        Ok(LogDir {
+            path: path.to_path_buf(),
+            cluster_id,
+            directory_id: fresh_directory,
+        })
     }
 
     /// Where it is.
@@ -131,7 +163,10 @@ impl LogDir {
 }
 
 fn foreign(dir: &Path, reason: &str) -> StorageError {
-    StorageError::ForeignDisk { dir: dir.to_path_buf(), reason: reason.to_owned() }
+    StorageError::ForeignDisk {
+        dir: dir.to_path_buf(),
+        reason: reason.to_owned(),
+    }
 }
 
 /// Whether a directory is called like a log: `topic-0`.
@@ -154,10 +189,19 @@ pub async fn delete_log<D: Disk>(
     let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else {
         return Err(StorageError::damaged(dir, "is no directory of a log"));
     };
-    let id: String = partition.topic_id.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    let id: String = partition
+        .topic_id
+        .0
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let renamed = parent.join(format!("{}.{id}{DELETED}", name.to_string_lossy()));
-    disk.rename(dir, &renamed).await.map_err(StorageError::io(dir))?;
-    disk.sync_dir(parent).await.map_err(StorageError::io(parent))?;
+    disk.rename(dir, &renamed)
+        .await
+        .map_err(StorageError::io(dir))?;
+    disk.sync_dir(parent)
+        .await
+        .map_err(StorageError::io(parent))?;
     remove_all(disk, &renamed).await
 }
 
@@ -175,7 +219,9 @@ async fn remove_all<D: Disk>(disk: &D, dir: &Path) -> Result<(), StorageError> {
     for entry in disk.list(dir).await.map_err(StorageError::io(dir))? {
         if entry.kind == EntryKind::File {
             let path = dir.join(entry.name);
-            files::remove(disk, &path).await.map_err(StorageError::io(&path))?;
+            files::remove(disk, &path)
+                .await
+                .map_err(StorageError::io(&path))?;
         }
     }
     disk.remove_dir(dir).await.map_err(StorageError::io(dir))

@@ -42,11 +42,7 @@ pub(crate) async fn replace<D: Disk>(disk: &D, path: &Path, contents: Bytes) -> 
 }
 
 /// [`replace`], and the directory synced.
-pub async fn replace_durably<D: Disk>(
-    disk: &D,
-    path: &Path,
-    contents: Bytes,
-) -> io::Result<()> {
+pub async fn replace_durably<D: Disk>(disk: &D, path: &Path, contents: Bytes) -> io::Result<()> {
     replace(disk, path, contents).await?;
     let dir = path
         .parent()

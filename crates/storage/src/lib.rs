@@ -12,6 +12,8 @@
 //! | [`recovery`], `close` | making, opening, closing |
 //! | [`verdict`], [`claims`], `scan` | torn tail or damage: the decision table and its evidence |
 //! | [`tail`], [`job`] | the end of the log in memory, and its way to the disk |
+//! | [`dir`], [`log_dir`] | a disk's directory of logs: whose it is; what is in it |
+//! | [`tools`] | dump, verify, repair, for files that no broker has open |
 //! | [`index`], [`epochs`], [`producer_snapshot`], [`state`] | the files beside the batches |
 //!
 //! Invariants, asserted where they are made: log start <= durable end <= written end <= log end; batches are
@@ -41,8 +43,12 @@ pub mod index;
 pub mod producer_snapshot;
 pub mod state;
 
-pub mod files;
 pub mod dir;
+pub mod log_dir;
+
+pub mod tools;
+
+pub mod files;
 pub mod names;
 
 pub mod config;
@@ -53,6 +59,7 @@ pub use epochs::{EpochCache, EpochEntry};
 pub use error::{AppendError, ReadError, StorageError};
 pub use job::{JobDone, JobError, JobOutcome};
 pub use log::{Appended, Health, Log};
+pub use log_dir::PartitionDir;
 pub use producer_snapshot::ProducerEntry;
 pub use read::{ReadPlan, ReadResult};
 pub use recovery::Recovered;

@@ -80,11 +80,12 @@ impl<D: Disk> Source<D> {
         Ok(self.window.slice(at.min(to)..to))
     }
 
-    /// Whether all is zero from `from` to the end of the file.
-    async fn zeros_from(&mut self, from: u64) -> io::Result<bool> {
+    /// Whether all is zero from `from` to `end`.
+    pub(crate) async fn is_zero(&mut self, from: u64, end: u64) -> io::Result<bool> {
         let mut at = from;
-        while at < self.len {
-            let bytes = self.bytes(at, WINDOW / 2).await?;
+        while at < end.min(self.len) {
+            let len = (end.min(self.len) - at).min(WINDOW as u64 / 2) as usize;
+            let bytes = self.bytes(at, len).await?;
             if bytes.is_empty() {
                 break;
             }
@@ -333,7 +334,7 @@ async fn examine<D: Disk>(
         };
     };
     if head.iter().all(|byte| *byte == 0) {
-        match source.zeros_from(at).await {
+        match source.is_zero(at, source.len()).await {
             Ok(true) => return (Found::Nothing, None),
             Ok(false) => {}
             Err(_) => return unreadable,

@@ -37,19 +37,29 @@ impl Run {
     fn new(config: LogConfig) -> Run {
         let disk = MemDisk::default();
         let log = create(&disk, &config);
-        Run { disk, config, log, story: Story::default(), seed: 1 }
+        Run {
+            disk,
+            config,
+            log,
+            story: Story::default(),
+            seed: 1,
+        }
     }
 
     fn append(&mut self, records: usize, size: usize, epoch: i32) {
         self.seed += 1;
         let bytes = batch(self.seed, records, size, 100);
-        self.story.appended.push(append(&mut self.log, &bytes, epoch));
+        self.story
+            .appended
+            .push(append(&mut self.log, &bytes, epoch));
     }
 
     fn flush(&mut self, sync: bool) {
         if let Some(outcome) = flush(&mut self.log, sync) {
             assert_eq!(outcome.error, None);
-            self.story.durable.push((self.disk.op_count(), outcome.durable));
+            self.story
+                .durable
+                .push((self.disk.op_count(), outcome.durable));
         }
     }
 
@@ -58,7 +68,9 @@ impl Run {
         assert!(self.log.delete_records_before(Offset(offset)));
         let outcome = flush(&mut self.log, true).expect("there is something to do");
         assert_eq!(outcome.log_start, Offset(offset));
-        self.story.starts.push((from, self.disk.op_count(), Offset(offset)));
+        self.story
+            .starts
+            .push((from, self.disk.op_count(), Offset(offset)));
     }
 
     fn restart(&mut self) {
@@ -114,33 +126,57 @@ fn subsets(atoms: usize, salt: u64) -> Vec<Box<dyn Fn(usize) -> bool>> {
 fn judge(disk: &MemDisk, config: &LogConfig, story: &Story, ops: usize) -> Result<(), String> {
     let (log, recovered) = open(disk, config).map_err(|error| format!("cannot open: {error}"))?;
     if !recovered.faulty.is_empty() {
-        return Err(format!("a plain crash was taken for damage: {:?}", recovered.faulty));
+        return Err(format!(
+            "a plain crash was taken for damage: {:?}",
+            recovered.faulty
+        ));
     }
-    let durable = story.durable.iter().filter(|(at, _)| *at <= ops).map(|(_, end)| *end).max();
+    let durable = story
+        .durable
+        .iter()
+        .filter(|(at, _)| *at <= ops)
+        .map(|(_, end)| *end)
+        .max();
     let durable = durable.unwrap_or_default();
     if log.log_end_offset() < durable {
         let end = log.log_end_offset();
-        return Err(format!("{durable} was claimed durable, the log ends at {end}"));
+        return Err(format!(
+            "{durable} was claimed durable, the log ends at {end}"
+        ));
     }
     let start = log.log_start_offset();
-    let allowed = story.starts.iter().filter(|(from, _, _)| *from <= ops).map(|(_, _, at)| *at);
-    let demanded = story.starts.iter().filter(|(_, by, _)| *by <= ops).map(|(_, _, at)| *at).max();
+    let allowed = story
+        .starts
+        .iter()
+        .filter(|(from, _, _)| *from <= ops)
+        .map(|(_, _, at)| *at);
+    let demanded = story
+        .starts
+        .iter()
+        .filter(|(_, by, _)| *by <= ops)
+        .map(|(_, _, at)| *at)
+        .max();
     if start != Offset(0) && !allowed.into_iter().any(|at| at == start)
         || start < demanded.unwrap_or_default()
     {
         return Err(format!("the log starts at {start}"));
     }
     // The batch that holds the start is given out whole.
-    let first = story.appended.iter().find(|(_, next, _)| start.is_before(*next));
+    let first = story
+        .appended
+        .iter()
+        .find(|(_, next, _)| start.is_before(*next));
     let first = first.map_or(start, |(base, _, _)| *base);
     let from = start;
     let bytes = read_all(&log, from, 700).map_err(|error| format!("cannot read: {error}"))?;
     let mut at = first;
     let mut rest = bytes.as_slice();
     while !rest.is_empty() {
-        let known = story.appended.iter().rev().find(|(base, _, stored)| {
-            *base == at && rest.starts_with(stored)
-        });
+        let known = story
+            .appended
+            .iter()
+            .rev()
+            .find(|(base, _, stored)| *base == at && rest.starts_with(stored));
         let Some((_, next, stored)) = known else {
             return Err(format!("what is served at {at} was never appended there"));
         };
@@ -148,7 +184,10 @@ fn judge(disk: &MemDisk, config: &LogConfig, story: &Story, ops: usize) -> Resul
         at = next.position();
     }
     if at.end_before() != log.log_end_offset() && from.is_before(log.log_end_offset()) {
-        return Err(format!("served up to {at}, the log ends at {}", log.log_end_offset()));
+        return Err(format!(
+            "served up to {at}, the log ends at {}",
+            log.log_end_offset()
+        ));
     }
     for entry in log.epochs().entries() {
         if !entry.start.is_before(log.log_end_offset()) {
@@ -177,7 +216,10 @@ fn enumerate(name: &str, run: Run) {
     let mut cases = 0u64;
     for crash_at in 0..=ops.len() {
         let crash = Crash::new(&empty(), &ops[..crash_at]);
-        for (i, kept) in subsets(crash.atoms.len(), crash_at as u64).into_iter().enumerate() {
+        for (i, kept) in subsets(crash.atoms.len(), crash_at as u64)
+            .into_iter()
+            .enumerate()
+        {
             let disk = crash.rebuild(kept);
             cases += 1;
             if let Err(error) = judge(&disk, &run.config, &run.story, crash_at) {
@@ -200,7 +242,11 @@ fn empty() -> MemDisk {
 }
 
 fn small(mode: OpenMode) -> LogConfig {
-    LogConfig { mode, segment_bytes: 4096, ..config() }
+    LogConfig {
+        mode,
+        segment_bytes: 4096,
+        ..config()
+    }
 }
 
 #[test]
@@ -325,7 +371,10 @@ fn torn_tail_then_recovery_then_crash() {
 #[test]
 fn a_closed_log_opens_without_a_scan() {
     let disk = MemDisk::default();
-    let config = LogConfig { segment_bytes: 1 << 20, ..config() };
+    let config = LogConfig {
+        segment_bytes: 1 << 20,
+        ..config()
+    };
     let mut log = create(&disk, &config);
     for i in 0..200 {
         append(&mut log, &batch(i, 1, 1000, 100), 0);
@@ -340,7 +389,10 @@ fn a_closed_log_opens_without_a_scan() {
     assert!(recovered.clean && recovered.faulty.is_empty());
     assert!(matches!(
         read_all(&log, Offset(0), 4096),
-        Err(storage::ReadError::Faulty { reason: "checksum mismatch", .. })
+        Err(storage::ReadError::Faulty {
+            reason: "checksum mismatch",
+            ..
+        })
     ));
     let _ = Wall(0);
 }

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use env::{Allocation, Disk, DiskEntry, EntryKind, File, OpenMode, OpenOptions, SyncKind, Wall};
 use futures_util::FutureExt;
-use records::{BatchBuilder, BatchHeader, Codec};
 use ottla_storage as storage;
+use records::{BatchBuilder, BatchHeader, Codec};
 use storage::{JobOutcome, Log, LogConfig, LogIdentity};
 use types::{LeaderEpoch, NextOffset, Offset, PartitionIndex, TimestampMs, Uuid};
 
@@ -22,13 +22,32 @@ pub const SECTOR: usize = 512;
 /// One change, in the order in which they completed.
 #[derive(Clone, Debug)]
 pub enum Op {
-    Write { ino: usize, offset: u64, data: Vec<u8> },
-    SetLen { ino: usize, len: u64 },
-    Sync { ino: usize },
-    Create { path: PathBuf, ino: usize },
-    Rename { from: PathBuf, to: PathBuf },
-    Remove { path: PathBuf },
-    SyncDir { dir: PathBuf },
+    Write {
+        ino: usize,
+        offset: u64,
+        data: Vec<u8>,
+    },
+    SetLen {
+        ino: usize,
+        len: u64,
+    },
+    Sync {
+        ino: usize,
+    },
+    Create {
+        path: PathBuf,
+        ino: usize,
+    },
+    Rename {
+        from: PathBuf,
+        to: PathBuf,
+    },
+    Remove {
+        path: PathBuf,
+    },
+    SyncDir {
+        dir: PathBuf,
+    },
 }
 
 #[derive(Default)]
@@ -127,8 +146,13 @@ impl MemDisk {
 
     pub fn names(&self, dir: &Path) -> Vec<String> {
         self.with(|state| {
-            let files = state.entries.keys().filter(|path| path.parent() == Some(dir));
-            files.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+            let files = state
+                .entries
+                .keys()
+                .filter(|path| path.parent() == Some(dir));
+            files
+                .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+                .collect()
         })
     }
 
@@ -140,7 +164,9 @@ impl MemDisk {
             dirs: state.dirs.clone(),
             ..State::default()
         });
-        MemDisk { state: Arc::new(Mutex::new(copy)) }
+        MemDisk {
+            state: Arc::new(Mutex::new(copy)),
+        }
     }
 }
 
@@ -206,12 +232,20 @@ impl Disk for MemDisk {
                     let ino = state.files.len();
                     state.files.push(Vec::new());
                     state.entries.insert(path.to_path_buf(), ino);
-                    state.record(Op::Create { path: path.to_path_buf(), ino });
+                    state.record(Op::Create {
+                        path: path.to_path_buf(),
+                        ino,
+                    });
                     ino
                 }
                 None => return Err(io::ErrorKind::NotFound.into()),
             };
-            Ok(MemFile { disk, ino, mode: options.mode, write: options.write })
+            Ok(MemFile {
+                disk,
+                ino,
+                mode: options.mode,
+                write: options.write,
+            })
         })
     }
 
@@ -227,18 +261,32 @@ impl Disk for MemDisk {
                 let moved = |path: &PathBuf| to.join(path.strip_prefix(from).unwrap());
                 for dir in &mut state.dirs {
                     if dir.starts_with(from) {
-                        *dir = if dir == from { to.to_path_buf() } else { moved(dir) };
+                        *dir = if dir == from {
+                            to.to_path_buf()
+                        } else {
+                            moved(dir)
+                        };
                     }
                 }
                 let old = std::mem::take(&mut state.entries);
                 let rename = |(path, ino): (PathBuf, usize)| {
-                    (if path.starts_with(from) { moved(&path) } else { path }, ino)
+                    (
+                        if path.starts_with(from) {
+                            moved(&path)
+                        } else {
+                            path
+                        },
+                        ino,
+                    )
                 };
                 state.entries = old.into_iter().map(rename).collect();
             } else {
                 return Err(io::ErrorKind::NotFound.into());
             }
-            state.record(Op::Rename { from: from.to_path_buf(), to: to.to_path_buf() });
+            state.record(Op::Rename {
+                from: from.to_path_buf(),
+                to: to.to_path_buf(),
+            });
             Ok(())
         })
     }
@@ -246,7 +294,9 @@ impl Disk for MemDisk {
     fn remove_file(&self, path: &Path) -> impl Future<Output = io::Result<()>> + Send + 'static {
         self.call("remove", |state| {
             state.entries.remove(path).ok_or(io::ErrorKind::NotFound)?;
-            state.record(Op::Remove { path: path.to_path_buf() });
+            state.record(Op::Remove {
+                path: path.to_path_buf(),
+            });
             Ok(())
         })
     }
@@ -281,11 +331,20 @@ impl Disk for MemDisk {
                 return Err(io::ErrorKind::NotFound.into());
             }
             let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-            let files = state.entries.keys().filter(|entry| entry.parent() == Some(path));
+            let files = state
+                .entries
+                .keys()
+                .filter(|entry| entry.parent() == Some(path));
             let dirs = state.dirs.iter().filter(|dir| dir.parent() == Some(path));
             let mut all: Vec<DiskEntry> = files
-                .map(|entry| DiskEntry { name: name(entry), kind: EntryKind::File })
-                .chain(dirs.map(|dir| DiskEntry { name: name(dir), kind: EntryKind::Directory }))
+                .map(|entry| DiskEntry {
+                    name: name(entry),
+                    kind: EntryKind::File,
+                })
+                .chain(dirs.map(|dir| DiskEntry {
+                    name: name(dir),
+                    kind: EntryKind::Directory,
+                }))
                 .collect();
             all.sort();
             Ok(all)
@@ -294,7 +353,9 @@ impl Disk for MemDisk {
 
     fn sync_dir(&self, path: &Path) -> impl Future<Output = io::Result<()>> + Send + 'static {
         self.call("sync_dir", |state| {
-            state.record(Op::SyncDir { dir: path.to_path_buf() });
+            state.record(Op::SyncDir {
+                dir: path.to_path_buf(),
+            });
             Ok(())
         })
     }
@@ -302,7 +363,9 @@ impl Disk for MemDisk {
     fn free_bytes(&self, _path: &Path) -> impl Future<Output = io::Result<u64>> + Send + 'static {
         self.call("free", |state| {
             let used: usize = state.files.iter().map(Vec::len).sum();
-            Ok(state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(used) as u64))
+            Ok(state
+                .capacity
+                .map_or(u64::MAX, |capacity| capacity.saturating_sub(used) as u64))
         })
     }
 
@@ -357,7 +420,11 @@ impl File for MemFile {
                 if state.fail.is_some_and(|fail| fail.partial) {
                     // Whole sectors, as a disk writes them.
                     let data = data[..data.len() / 2 / SECTOR * SECTOR].to_vec();
-                    state.record(Op::Write { ino: self.ino, offset, data });
+                    state.record(Op::Write {
+                        ino: self.ino,
+                        offset,
+                        data,
+                    });
                 }
                 Err(error)
             };
@@ -367,7 +434,11 @@ impl File for MemFile {
             if let Err(error) = state.room(self.ino, offset as usize + data.len()) {
                 return partial(state, error);
             }
-            state.record(Op::Write { ino: self.ino, offset, data: data.clone() });
+            state.record(Op::Write {
+                ino: self.ino,
+                offset,
+                data: data.clone(),
+            });
             Ok(())
         });
         ready(result)
@@ -388,9 +459,13 @@ impl File for MemFile {
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
         self.disk.call("allocate", |state| {
             state.room(self.ino, (offset + len) as usize)?;
-            if allocation == Allocation::Extend && state.files[self.ino].len() < (offset + len) as usize
+            if allocation == Allocation::Extend
+                && state.files[self.ino].len() < (offset + len) as usize
             {
-                state.record(Op::SetLen { ino: self.ino, len: offset + len });
+                state.record(Op::SetLen {
+                    ino: self.ino,
+                    len: offset + len,
+                });
             }
             Ok(())
         })
@@ -405,7 +480,8 @@ impl File for MemFile {
     }
 
     fn len(&self) -> impl Future<Output = io::Result<u64>> + Send + 'static {
-        self.disk.call("len", |state| Ok(state.files[self.ino].len() as u64))
+        self.disk
+            .call("len", |state| Ok(state.files[self.ino].len() as u64))
     }
 }
 
@@ -424,11 +500,15 @@ impl<'a> Crash<'a> {
         for (i, op) in ops.iter().enumerate() {
             let later = &ops[i..];
             let synced = |ino: usize| {
-                later.iter().any(|op| matches!(op, Op::Sync { ino: synced } if *synced == ino))
+                later
+                    .iter()
+                    .any(|op| matches!(op, Op::Sync { ino: synced } if *synced == ino))
             };
             let dir_synced = |path: &Path| {
                 let dir = path.parent().unwrap();
-                later.iter().any(|op| matches!(op, Op::SyncDir { dir: synced } if synced == dir))
+                later
+                    .iter()
+                    .any(|op| matches!(op, Op::SyncDir { dir: synced } if synced == dir))
             };
             match op {
                 Op::Write { ino, offset, data } if !synced(*ino) => {
@@ -445,7 +525,11 @@ impl<'a> Crash<'a> {
                 _ => {}
             }
         }
-        Crash { ops, base: base.copy(), atoms }
+        Crash {
+            ops,
+            base: base.copy(),
+            atoms,
+        }
     }
 
     /// The disk if exactly the parts for which `kept` says so had reached it.
@@ -469,7 +553,11 @@ impl<'a> Crash<'a> {
                             let len = len.min(data.len() - at);
                             if durable(i, Some(sector)) {
                                 let data = data[at..at + len].to_vec();
-                                let part = Op::Write { ino: *ino, offset: position, data };
+                                let part = Op::Write {
+                                    ino: *ino,
+                                    offset: position,
+                                    data,
+                                };
                                 State::apply(&mut state.files, &part);
                             }
                             at += len;
@@ -486,7 +574,10 @@ impl<'a> Crash<'a> {
                     }
                     Op::Rename { from, to } if durable(i, None) => {
                         // The new name may be on the disk though the temporary one never was.
-                        let ino = state.entries.remove(from).or_else(|| created(self.ops, i, from));
+                        let ino = state
+                            .entries
+                            .remove(from)
+                            .or_else(|| created(self.ops, i, from));
                         if let Some(ino) = ino {
                             state.entries.insert(to.clone(), ino);
                         }
@@ -511,7 +602,9 @@ fn created(ops: &[Op], before: usize, name: &Path) -> Option<usize> {
 
 /// Runs what never waits.
 pub fn now<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("the disk in memory answers at once")
+    future
+        .now_or_never()
+        .expect("the disk in memory answers at once")
 }
 
 pub fn identity() -> LogIdentity {
@@ -540,7 +633,9 @@ pub fn config() -> LogConfig {
 pub fn batch(seed: u64, count: usize, size: usize, timestamp: i64) -> Bytes {
     let mut builder = BatchBuilder::new(Codec::None);
     for i in 0..count {
-        let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(i as u64 + 1);
+        let mut x = seed
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .wrapping_add(i as u64 + 1);
         let value: Vec<u8> = (0..size)
             .map(|_| {
                 x ^= x << 13;
@@ -558,7 +653,9 @@ pub fn batch(seed: u64, count: usize, size: usize, timestamp: i64) -> Bytes {
 pub fn append(log: &mut Log<MemDisk>, bytes: &Bytes, epoch: i32) -> (Offset, NextOffset, Vec<u8>) {
     let header = BatchHeader::parse(bytes).unwrap();
     let base = log.log_end_offset().position();
-    let done = log.append(bytes, &header, base, LeaderEpoch(epoch), None, Wall(1_000)).unwrap();
+    let done = log
+        .append(bytes, &header, base, LeaderEpoch(epoch), None, Wall(1_000))
+        .unwrap();
     (base, done.next_offset, stored(bytes, base, epoch))
 }
 
@@ -596,8 +693,14 @@ pub fn read_all(
     while at.is_before(end) {
         let result = now(log.read(at, end, max_bytes, true)?.run())?;
         let bytes = result.chunks.concat();
-        assert!(!bytes.is_empty(), "a read before the end gives at least one batch");
-        let last = records::Batches::new(Bytes::from(bytes.clone())).last().unwrap().unwrap();
+        assert!(
+            !bytes.is_empty(),
+            "a read before the end gives at least one batch"
+        );
+        let last = records::Batches::new(Bytes::from(bytes.clone()))
+            .last()
+            .unwrap()
+            .unwrap();
         at = last.header().next_offset().position();
         out.extend_from_slice(&bytes);
     }
@@ -605,12 +708,25 @@ pub fn read_all(
 }
 
 pub fn create(disk: &MemDisk, config: &LogConfig) -> Log<MemDisk> {
-    now(Log::create(disk.clone(), dir(), identity(), config.clone(), Wall(0))).unwrap()
+    now(Log::create(
+        disk.clone(),
+        dir(),
+        identity(),
+        config.clone(),
+        Wall(0),
+    ))
+    .unwrap()
 }
 
 pub fn open(
     disk: &MemDisk,
     config: &LogConfig,
 ) -> Result<(Log<MemDisk>, storage::Recovered), storage::StorageError> {
-    now(Log::open(disk.clone(), dir(), identity(), config.clone(), Wall(1_000)))
+    now(Log::open(
+        disk.clone(),
+        dir(),
+        identity(),
+        config.clone(),
+        Wall(1_000),
+    ))
 }

@@ -1,0 +1,116 @@
+//! What opening the log would do to it, done (or only told) without a broker: torn tails cut, damage
+//! marked, side files rebuilt. What was damaged stays damaged: no tool makes records up.
+
+use std::path::{Path, PathBuf};
+
+use env::{Disk, Wall};
+
+use crate::config::{LogConfig, LogIdentity};
+use crate::error::StorageError;
+use crate::log::Log;
+use crate::log_dir::parse_dir_name;
+use crate::names;
+use crate::recovery::{Recovered, read_metadata};
+use crate::state::LogState;
+use crate::tools::verify::{Severity, Verified, verify};
+use crate::{files, names::segment_file};
+
+/// A step of a repair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A file that can be rebuilt is removed, so that the log rebuilds it.
+    Rebuild(String),
+    /// The log is opened, which recovers it, and closed.
+    Recover,
+}
+
+/// What a repair did, or would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repaired {
+    /// What was found before.
+    pub before: Verified,
+    /// The steps.
+    pub actions: Vec<Action>,
+    /// What the recovery found; `None` for a dry run.
+    pub recovered: Option<Recovered>,
+}
+
+/// Repairs the log in `dir`, whose name is `topic-partition`. With `dry_run` nothing is written.
+///
+/// # Errors
+/// The disk's; [`StorageError::Damaged`] if the directory does not say whose it is.
+pub async fn repair<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    config: LogConfig,
+    now: Wall,
+    dry_run: bool,
+) -> Result<Repaired, StorageError> {
+    let before = verify(disk, dir).await?;
+    let mut actions = Vec::new();
+    for finding in &before.findings {
+        let rebuilt = finding.severity == Severity::Rebuildable
+            && finding.file != names::STATE
+            && finding.file != names::PARTITION_METADATA;
+        let action = Action::Rebuild(finding.file.clone());
+        if rebuilt && !actions.contains(&action) {
+            actions.push(action);
+        }
+    }
+    actions.push(Action::Recover);
+    if dry_run {
+        return Ok(Repaired {
+            before,
+            actions,
+            recovered: None,
+        });
+    }
+    let identity = identity_of(disk, dir).await?;
+    let remove = async |path: PathBuf| {
+        files::remove(disk, &path)
+            .await
+            .map_err(StorageError::io(&path))
+    };
+    for action in &actions {
+        let Action::Rebuild(name) = action else {
+            continue;
+        };
+        remove(dir.join(name)).await?;
+        if let Some((base, _)) = names::parse_segment_file(name) {
+            remove(dir.join(segment_file(base, names::TAGS))).await?;
+        }
+    }
+    // Without the marker everything is looked at.
+    remove(dir.join(names::CLEAN)).await?;
+    let (log, recovered) =
+        Log::open(disk.clone(), dir.to_path_buf(), identity, config, now).await?;
+    log.close().await?;
+    Ok(Repaired {
+        before,
+        actions,
+        recovered: Some(recovered),
+    })
+}
+
+async fn identity_of<D: Disk>(disk: &D, dir: &Path) -> Result<LogIdentity, StorageError> {
+    let path = dir.join(names::STATE);
+    let bytes = files::read_whole(disk, &path)
+        .await
+        .map_err(StorageError::io(&path))?;
+    if let Some(state) = bytes.and_then(|bytes| LogState::decode(&bytes).ok()) {
+        return Ok(state.identity);
+    }
+    let name = dir
+        .file_name()
+        .and_then(|name| name.to_str())
+        .and_then(parse_dir_name);
+    let (Some((topic, partition)), Some(topic_id)) = (name, read_metadata(disk, dir).await?) else {
+        return Err(StorageError::damaged(dir, "does not say whose log it is"));
+    };
+    Ok(LogIdentity {
+        cluster_id: None,
+        topic_id,
+        topic,
+        partition,
+    })
+}
