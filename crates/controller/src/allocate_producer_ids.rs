@@ -24,7 +24,11 @@ impl Controller {
         if let Err(code) = self.check_broker_epoch(id, request.broker_epoch) {
             return failed(code);
         }
-        let start = self.image.next_producer_id();
+        let start = if types::mutant!("CTL-11") {
+            0
+        } else {
+            self.image.next_producer_id()
+        };
         let Some(next) = start.checked_add(i64::from(BLOCK_LEN)) else {
             return failed(ErrorCode::UNKNOWN_SERVER_ERROR);
         };

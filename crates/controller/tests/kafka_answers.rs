@@ -4,6 +4,7 @@
 //! a fresh controller, and compare answer by answer; where ours differs on purpose, [`DEVIATIONS`] says
 //! what it is and why. Topic ids are matched up as topics are made; the order of results within an
 //! answer, which in Kafka is that of a hash table or even shuffled, does not count.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod common;
 
@@ -25,7 +26,10 @@ const STATIC: &[(&str, &str)] = &[
     ("process.roles", "broker,controller"),
     ("node.id", "1"),
     ("broker.id", "1"),
-    ("listeners", "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093"),
+    (
+        "listeners",
+        "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093",
+    ),
     ("advertised.listeners", "PLAINTEXT://127.0.0.1:9092"),
     ("controller.listener.names", "CONTROLLER"),
     ("controller.quorum.voters", "1@127.0.0.1:9093"),
@@ -65,12 +69,20 @@ struct Case<'a> {
 }
 
 fn cases() -> Vec<Case<'static>> {
-    let mut lines = ANSWERS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut lines = ANSWERS
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
     let mut cases = Vec::new();
     while let Some(line) = lines.next() {
         let title = line.strip_prefix("== ").expect("a title");
-        let request = lines.next().and_then(|line| line.strip_prefix("> ")).expect("a request");
-        let answer = lines.next().and_then(|line| line.strip_prefix("< ")).expect("an answer");
+        let request = lines
+            .next()
+            .and_then(|line| line.strip_prefix("> "))
+            .expect("a request");
+        let answer = lines
+            .next()
+            .and_then(|line| line.strip_prefix("< "))
+            .expect("an answer");
         let [api, version, json] = request.splitn(3, ' ').collect::<Vec<_>>()[..] else {
             panic!("{request}")
         };
@@ -94,7 +106,11 @@ fn optional(value: &Value) -> Option<Str> {
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().map(Vec::as_slice).unwrap_or_default().iter()
+    value
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+        .iter()
 }
 
 fn number(value: &Value) -> i64 {
@@ -118,7 +134,10 @@ fn create_topics(json: &Value) -> CreateTopicsRequest {
             })
             .collect(),
         configs: list(&t["configs"])
-            .map(|c| CreatableTopicConfig { name: text(&c["name"]), value: optional(&c["value"]) })
+            .map(|c| CreatableTopicConfig {
+                name: text(&c["name"]),
+                value: optional(&c["value"]),
+            })
             .collect(),
     };
     CreateTopicsRequest {
@@ -144,8 +163,9 @@ fn delete_topics(json: &Value) -> DeleteTopicsRequest {
 
 fn create_partitions(json: &Value) -> CreatePartitionsRequest {
     use protocol::create_partitions_request::*;
-    let assignment =
-        |a: &Value| CreatePartitionsAssignment { broker_ids: broker_ids(&a["brokerIds"]) };
+    let assignment = |a: &Value| CreatePartitionsAssignment {
+        broker_ids: broker_ids(&a["brokerIds"]),
+    };
     CreatePartitionsRequest {
         topics: list(&json["topics"])
             .map(|t| CreatePartitionsTopic {
@@ -182,8 +202,10 @@ fn incremental_alter_configs(json: &Value) -> IncrementalAlterConfigsRequest {
 
 fn alter_configs(json: &Value) -> AlterConfigsRequest {
     use protocol::alter_configs_request::*;
-    let config =
-        |c: &Value| AlterableConfig { name: text(&c["name"]), value: optional(&c["value"]) };
+    let config = |c: &Value| AlterableConfig {
+        name: text(&c["name"]),
+        value: optional(&c["value"]),
+    };
     AlterConfigsRequest {
         resources: list(&json["resources"])
             .map(|r| AlterConfigsResource {
@@ -323,12 +345,17 @@ fn is_validate_only(case: &Case<'_>) -> bool {
 /// The results of an answer by what they are about, as text, without what is known to differ.
 fn results(case: &Case<'_>, answer: &Value, are_ours: bool) -> Vec<String> {
     let all = ["topics", "responses", "results"];
-    let results = all.iter().find_map(|key| answer.get(key)).expect("an answer has results");
+    let results = all
+        .iter()
+        .find_map(|key| answer.get(key))
+        .expect("an answer has results");
     let is_full = case.title == "a topic with the defaults of the broker";
     let mut out: Vec<String> = list(results)
         .map(|result| {
             let mut result = result.clone();
-            let name = ["name", "resourceName"].iter().find_map(|key| result[key].as_str());
+            let name = ["name", "resourceName"]
+                .iter()
+                .find_map(|key| result[key].as_str());
             let name = name.unwrap_or_default().to_owned();
             for (title, about, ours) in DEVIATIONS {
                 if *title != case.title {
@@ -340,7 +367,9 @@ fn results(case: &Case<'_>, answer: &Value, are_ours: bool) -> Vec<String> {
                         assert_eq!(said, *ours, "{title}, {about}");
                     }
                     result = json!(format!("{about}: differs on purpose"));
-                } else if let Some(configs) = result.get_mut("configs").and_then(Value::as_array_mut) {
+                } else if let Some(configs) =
+                    result.get_mut("configs").and_then(Value::as_array_mut)
+                {
                     configs.retain(|config| config[0].as_str() != Some(about));
                 }
             }
@@ -375,8 +404,10 @@ fn answers_are_those_of_kafka() {
     let cases = cases();
     assert!(cases.len() > 90, "{} cases", cases.len());
     let mut host = common::Host::new(STATIC);
-    let static_configs: BTreeMap<String, String> =
-        STATIC.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let static_configs: BTreeMap<String, String> = STATIC
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
     // Kafka's id of a topic, and ours.
     let mut ids: BTreeMap<String, String> = BTreeMap::new();
     let mut wrong = Vec::new();
@@ -393,7 +424,10 @@ fn answers_are_those_of_kafka() {
                     broker: BrokerId(1),
                     static_configs: &static_configs,
                 };
-                description(&describer.describe(&describe_configs(&request)), case.version)
+                description(
+                    &describer.describe(&describe_configs(&request)),
+                    case.version,
+                )
             }
             api => {
                 let request = match api {
@@ -412,13 +446,19 @@ fn answers_are_those_of_kafka() {
         // An id shown by a request that only validates is nobody's.
         if !is_validate_only(case) {
             let results = |answer: &Value| {
-                list(&answer["topics"]).chain(list(&answer["responses"])).cloned().collect::<Vec<_>>()
+                list(&answer["topics"])
+                    .chain(list(&answer["responses"]))
+                    .cloned()
+                    .collect::<Vec<_>>()
             };
             for kafkas in results(&case.answer) {
                 let is_same = |ours: &Value| {
                     ours["name"] == kafkas["name"] && ours["errorCode"] == kafkas["errorCode"]
                 };
-                let same = results(&ours).into_iter().find(is_same).unwrap_or(Value::Null);
+                let same = results(&ours)
+                    .into_iter()
+                    .find(is_same)
+                    .unwrap_or(Value::Null);
                 if let (Some(theirs), Some(ours)) =
                     (kafkas["topicId"].as_str(), same["topicId"].as_str())
                 {
@@ -434,7 +474,11 @@ fn answers_are_those_of_kafka() {
         let kafkas = results(case, &case.answer, false);
         if ours != kafkas {
             let only = |a: &[String], b: &[String]| {
-                a.iter().filter(|x| !b.contains(x)).cloned().collect::<Vec<_>>().join("\n  ")
+                a.iter()
+                    .filter(|x| !b.contains(x))
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join("\n  ")
             };
             wrong.push(format!(
                 "{} ({} v{})\n Kafka:\n  {}\n ours:\n  {}",
@@ -446,5 +490,10 @@ fn answers_are_those_of_kafka() {
             ));
         }
     }
-    assert!(wrong.is_empty(), "{} answers differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} answers differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }

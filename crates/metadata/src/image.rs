@@ -221,10 +221,12 @@ impl Image {
                 let what = || format!("broker {id}");
                 let registration = BrokerRegistration::from_record(r)
                     .map_err(|why| ImageError::Invalid { what: what(), why })?;
-                if self
-                    .broker(id)
-                    .is_some_and(|old| old.epoch >= registration.epoch)
-                {
+                // The same incarnation may say anew what it is, under the epoch it has.
+                let is_newer = |old: &Arc<BrokerRegistration>| {
+                    let is_same = old.incarnation_id == registration.incarnation_id;
+                    old.epoch > registration.epoch || old.epoch == registration.epoch && !is_same
+                };
+                if self.broker(id).is_some_and(is_newer) {
                     return Err(ImageError::Stale { what: what() });
                 }
                 Arc::make_mut(&mut self.brokers).insert(id, Arc::new(registration));

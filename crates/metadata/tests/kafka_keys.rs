@@ -79,7 +79,9 @@ fn every_key_of_kafka_is_there_as_it_is_there() {
             _ => {}
         }
         assert_eq!(described(key), kafka, "{name}");
-        let [listed, update, sensitive] = row.fields[5..] else { panic!("{name}: {:?}", row.fields) };
+        let [listed, update, sensitive] = row.fields[5..] else {
+            panic!("{name}: {:?}", row.fields)
+        };
         assert_eq!(key.is_listed, listed == "listed", "{name}");
         if key.is_listed {
             assert_eq!(key.update == Update::ReadOnly, update == "ro", "{name}");
@@ -90,24 +92,46 @@ fn every_key_of_kafka_is_there_as_it_is_there() {
 
 #[test]
 fn there_is_no_key_that_kafka_lacks_but_our_own() {
-    let known: BTreeMap<(Scope, &str), ()> =
-        rows().iter().map(|row| ((row.scope, row.fields[0]), ())).collect();
-    for scope in [Scope::Broker, Scope::Topic, Scope::Group, Scope::ClientMetrics] {
+    let known: BTreeMap<(Scope, &str), ()> = rows()
+        .iter()
+        .map(|row| ((row.scope, row.fields[0]), ()))
+        .collect();
+    for scope in [
+        Scope::Broker,
+        Scope::Topic,
+        Scope::Group,
+        Scope::ClientMetrics,
+    ] {
         for key in configs::keys(scope) {
             let is_kafkas = known.contains_key(&(scope, key.name));
-            assert_ne!(is_kafkas, NOT_IN_KAFKAS_LIST.contains(&key.name), "{}", key.name);
+            assert_ne!(
+                is_kafkas,
+                NOT_IN_KAFKAS_LIST.contains(&key.name),
+                "{}",
+                key.name
+            );
         }
     }
 }
 
 #[test]
 fn names_are_sorted_and_found_and_documented() {
-    for scope in [Scope::Broker, Scope::Topic, Scope::Group, Scope::ClientMetrics] {
+    for scope in [
+        Scope::Broker,
+        Scope::Topic,
+        Scope::Group,
+        Scope::ClientMetrics,
+    ] {
         let keys = configs::keys(scope);
         assert!(keys.windows(2).all(|pair| pair[0].name < pair[1].name));
         for key in keys {
             assert_eq!(configs::find(scope, key.name), Some(*key));
-            assert!(key.doc.ends_with(['.', ';']) && key.doc.len() > 10, "{}: {}", key.name, key.doc);
+            assert!(
+                key.doc.ends_with(['.', ';']) && key.doc.len() > 10,
+                "{}: {}",
+                key.name,
+                key.doc
+            );
             if let Status::NoEffect(why) | Status::Refused(why) = key.status {
                 assert!(why.ends_with('.'), "{}: {why}", key.name);
             }
@@ -118,10 +142,20 @@ fn names_are_sorted_and_found_and_documented() {
 
 #[test]
 fn defaults_are_valid() {
-    for scope in [Scope::Broker, Scope::Topic, Scope::Group, Scope::ClientMetrics] {
+    for scope in [
+        Scope::Broker,
+        Scope::Topic,
+        Scope::Group,
+        Scope::ClientMetrics,
+    ] {
         for key in configs::keys(scope) {
             if let Some(default) = key.default {
-                assert!(key.parse(default).is_ok(), "{}: {:?}", key.name, key.parse(default));
+                assert!(
+                    key.parse(default).is_ok(),
+                    "{}: {:?}",
+                    key.name,
+                    key.parse(default)
+                );
             }
         }
     }

@@ -1,4 +1,5 @@
 //! A controller with one broker, for tests.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 #![allow(dead_code, reason = "no test file uses all of it")]
 
 use std::collections::BTreeMap;
@@ -21,9 +22,15 @@ pub struct Host {
 impl Host {
     /// A controller that was activated and has no broker.
     pub fn empty(static_configs: &[(&str, &str)]) -> Host {
-        let static_configs: BTreeMap<String, String> =
-            static_configs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let mut host = Host { controller: controller(&static_configs, 1), log: Vec::new(), seed: 1 };
+        let static_configs: BTreeMap<String, String> = static_configs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        let mut host = Host {
+            controller: controller(&static_configs, 1),
+            log: Vec::new(),
+            seed: 1,
+        };
         host.activate();
         host
     }
@@ -57,14 +64,20 @@ impl Host {
     /// Asks, and gives the answer and what was written.
     pub fn ask(&mut self, request: Request) -> (Response, Vec<Record>) {
         let mut out = Decision::default();
-        self.controller.handle(&mut (), Now::default(), Ticket(9), request, &mut out);
-        let [(Ticket(9), response)] = &out.replies[..] else { panic!("{:?}", out.replies) };
+        self.controller
+            .handle(&mut (), Now::default(), Ticket(9), request, &mut out);
+        let [(Ticket(9), response)] = &out.replies[..] else {
+            panic!("{:?}", out.replies)
+        };
         let response = response.clone();
         (response, self.take(out))
     }
 
     pub fn register(&mut self, id: i32, incarnation_id: Uuid) -> i64 {
-        match self.ask(Request::RegisterBroker(registration(id, incarnation_id))).0 {
+        match self
+            .ask(Request::RegisterBroker(registration(id, incarnation_id)))
+            .0
+        {
             Response::RegisterBroker(response) => {
                 assert_eq!(response.error_code, 0);
                 response.broker_epoch
@@ -74,7 +87,11 @@ impl Host {
     }
 
     pub fn unfence(&mut self, broker_id: i32, broker_epoch: i64) {
-        let request = BrokerHeartbeatRequest { broker_id, broker_epoch, ..Default::default() };
+        let request = BrokerHeartbeatRequest {
+            broker_id,
+            broker_epoch,
+            ..Default::default()
+        };
         match self.ask(Request::BrokerHeartbeat(request)).0 {
             Response::BrokerHeartbeat(response) => assert_eq!(response.error_code, 0),
             other => panic!("{other:?}"),

@@ -203,7 +203,6 @@ impl Describer<'_> {
                 synonyms: Vec::new(),
                 config_type: 0,
                 documentation: None,
-                ..Default::default()
             }
         }));
         out
@@ -315,7 +314,6 @@ fn entry(
         },
         config_type: key.kind.number(),
         documentation: wanted.documentation.then(|| Str::from(documentation(key))),
-        ..Default::default()
     }
 }
 

@@ -249,7 +249,7 @@ impl ConfigKey {
             (Valid::AtLeast(min), Value::Integer(n)) if *n < min => {
                 wrong(n, &format!("Value must be at least {min}"))
             }
-            (Valid::AtLeast(min), Value::Double(n)) if !(*n >= min as f64) => {
+            (Valid::AtLeast(min), Value::Double(n)) if n.is_nan() || *n < min as f64 => {
                 wrong(&Shown(*n), &format!("Value must be at least {min}"))
             }
             (Valid::Between(min, _), Value::Integer(n)) if *n < min => {
@@ -266,7 +266,7 @@ impl ConfigKey {
             }
             (Valid::Fraction(min, max), Value::Double(n)) => {
                 let bound = |text: &str| text.parse::<f64>().expect("the table has numbers");
-                if !(*n >= bound(min)) {
+                if n.is_nan() || *n < bound(min) {
                     wrong(&Shown(*n), &format!("Value must be at least {min}"))
                 } else if *n > bound(max) {
                     wrong(&Shown(*n), &format!("Value must be no more than {max}"))
