@@ -573,7 +573,7 @@ fn config() -> impl Strategy<Value = GroupConfig> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_history_is_sound(config in config(), steps in vec((0..GROUPS, step()), 1..120)) {

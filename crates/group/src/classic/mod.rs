@@ -20,6 +20,16 @@
 //! `Stable`; so in these two states the group here and the group in the log are the same, see
 //! [`ClassicGroup::check`].
 //!
+//! Compared with Apache Kafka 4.3.1 by telling it the stories of `tests/transcripts`. It answers alike,
+//! but for these, which are on purpose:
+//! * A JoinGroup or SyncGroup that a later one of the same member replaces is answered with 27; Kafka
+//!   leaves it without an answer. So is the SyncGroup of a member that is removed, with 25.
+//! * An id that was given out and then leaves does not make a stable group rebalance.
+//! * A group that has only given out ids is not written to the log, and is gone when they lapse.
+//! * A static member that comes back is described by the client it is now, not by the one it was.
+//! * An id that was given out and is then used with a `group.instance.id` is unknown (25), not an
+//!   internal error (-1).
+//!
 //! **Source**: Kafka's `ClassicGroup` and `GroupMetadataManager`; KIP-62, 134, 345, 394, 429, 559,
 //! 800, 814.
 
