@@ -2,7 +2,7 @@
 //!
 //! Requests about one group carry Kafka's own message. Requests that span groups (OffsetFetch of
 //! several, DescribeGroups, DeleteGroups, ListGroups) are split by the host, one [`Request`] per group
-//! or partition, and merged from the answers; [`crate::fan_out`] helps with OffsetFetch, whose shape
+//! or partition, and merged from the answers; [`crate::split_offset_fetch`] helps with OffsetFetch, whose shape
 //! differs by version.
 
 use protocol::delete_groups_response::DeletableGroupResult;
@@ -133,7 +133,7 @@ pub enum Response {
     LeaveGroup(LeaveGroupResponse),
     /// To OffsetCommit.
     OffsetCommit(OffsetCommitResponse),
-    /// To OffsetFetchGroup, in the shape of version 8 and later; see [`crate::fan_out`].
+    /// To OffsetFetchGroup, in the shape of version 8 and later; see [`crate::merge_offset_fetch`].
     OffsetFetchGroup(OffsetFetchResponseGroup),
     /// To OffsetDelete.
     OffsetDelete(OffsetDeleteResponse),

@@ -14,7 +14,7 @@ fn hex(text: &str) -> Vec<u8> {
         .collect();
     (0..digits.len())
         .step_by(2)
-        .map(|i| u8::from_str_radix(&digits[i..i + 2], 16).unwrap())
+        .map(|i| u8::from_str_radix(&digits[i..i + 2], 16).expect("hex digits"))
         .collect()
 }
 
@@ -66,7 +66,7 @@ fn an_offset_of_today() {
     let topic_id = hex("e97dfdc4701f4339a49176e6d0291e55")
         .try_into()
         .map(Uuid)
-        .unwrap();
+        .expect("16 bytes");
     let record = offset(OffsetAndMetadata {
         offset: Offset(3),
         leader_epoch: LeaderEpoch(-1),
