@@ -207,7 +207,7 @@ fn uuids(text: &str) -> Vec<(usize, &str)> {
 /// What to sort by: the index of a partition, and then a text that does not depend on ids.
 #[must_use]
 pub fn sort_key(value: &Value) -> (i64, String) {
-    let index = ["PartitionIndex", "Partition"]
+    let index = ["PartitionIndex", "Partition", "Index"]
         .iter()
         .find_map(|key| match value.get(key) {
             Some(Value::Int(index)) => Some(*index),

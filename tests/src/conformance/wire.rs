@@ -12,7 +12,7 @@ use super::schema::Schemas;
 use super::value::Value;
 
 /// How long an answer may take. Groups may hold one back for as long as a rebalance.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The client id of every request.
 pub const CLIENT_ID: &str = "conformance";
