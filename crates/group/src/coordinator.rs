@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use protocol::{HeartbeatResponse, LeaveGroupResponse, Str, leave_group_response};
 use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
 use state_machine::{Decision, StateMachine, Ticket};
 use tracing::info;
 use types::{ErrorCode, Mono, Now};
@@ -25,6 +26,8 @@ pub struct GroupCoordinator {
     pub(crate) config: GroupConfig,
     rng: ChaCha8Rng,
     pub(crate) groups: BTreeMap<Str, StoredGroup>,
+    /// How many records were replayed.
+    replayed: u64,
 }
 
 impl PartialEq for GroupCoordinator {
@@ -50,13 +53,15 @@ pub struct Soft {
 
 impl GroupCoordinator {
     /// A partition without groups; the host then replays the log and activates it. `rng` makes member
-    /// ids: each value needs a generator of its own, or two coordinators would give out one id twice.
+    /// ids. Where it is drawn anew for each value, no id is ever given out twice; where it is always
+    /// the same, as in a simulation, the time of activation and the log make the difference.
     #[must_use]
     pub fn new(config: GroupConfig, rng: ChaCha8Rng) -> GroupCoordinator {
         GroupCoordinator {
             config,
             rng,
             groups: BTreeMap::new(),
+            replayed: 0,
         }
     }
 
@@ -96,6 +101,20 @@ impl GroupCoordinator {
                 "nobody would notice the death of {group_id}"
             );
         }
+    }
+
+    /// The generator of member ids for one term of leadership. A coordinator of an earlier term may
+    /// have used the same seed, and its ids may still be in use.
+    fn member_id_rng(&self, now: Now) -> ChaCha8Rng {
+        let mut seed = [0u8; 32];
+        self.rng.clone().fill_bytes(&mut seed);
+        let term = [self.replayed, now.mono.0, now.wall.0 as u64];
+        for (bytes, number) in seed.chunks_exact_mut(8).zip(term) {
+            for (byte, mixed_in) in bytes.iter_mut().zip(number.to_le_bytes()) {
+                *byte ^= mixed_in;
+            }
+        }
+        ChaCha8Rng::from_seed(seed)
     }
 
     /// The group as it is now, live or from the log.
@@ -395,7 +414,7 @@ impl StateMachine for GroupCoordinator {
 
     fn activate(&self, soft: &mut Soft, now: Now, out: &mut Decision<Record, Response>) {
         assert!(soft.rng.is_none(), "a coordinator is activated once");
-        soft.rng = Some(self.rng.clone());
+        soft.rng = Some(self.member_id_rng(now));
         let interval_ms = self.config.offsets_retention_check_interval_ms;
         soft.expiry = Some(ExpiryPass::at(now.mono.after_ms(interval_ms)));
         for (group_id, stored) in &self.groups {
@@ -420,6 +439,7 @@ impl StateMachine for GroupCoordinator {
     }
 
     fn replay(&mut self, record: &Record) {
+        self.replayed += 1;
         replay(&mut self.groups, record);
     }
 }

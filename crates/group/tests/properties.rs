@@ -18,7 +18,7 @@ use protocol::{
     offset_commit_request, offset_delete_request, sync_group_request,
 };
 use state_machine::{LogRecord, Ticket};
-use types::Uuid;
+use types::{ErrorCode, Uuid};
 use world::{News, World, subscription};
 
 /// One step of a history. Members are clients: which id they use is settled when the step is taken.
@@ -506,6 +506,11 @@ impl History {
                     if id.is_empty() {
                         continue;
                     }
+                    let is_new_id = response.error_code == ErrorCode::MEMBER_ID_REQUIRED.0;
+                    assert!(
+                        !(is_new_id && self.all_ids.contains(&id)),
+                        "an id is given twice"
+                    );
                     if !self.all_ids.contains(&id) {
                         self.all_ids.push(id.clone());
                     }

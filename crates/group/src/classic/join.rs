@@ -120,7 +120,11 @@ impl ClassicGroup {
         protocols: Vec<MemberProtocol>,
     ) {
         let instance_id = join.request.group_instance_id.as_ref();
-        let new_id = new_member_id(rng, instance_id.unwrap_or(join.client_id));
+        let name = instance_id.unwrap_or(join.client_id);
+        let mut new_id = new_member_id(rng, name);
+        while self.members.contains_key(&new_id) || self.pending_members.contains_key(&new_id) {
+            new_id = new_member_id(rng, name);
+        }
         match instance_id {
             Some(instance_id) => match self.static_members.get(instance_id).cloned() {
                 Some(old_id) => self.replace_static_member(turn, join, &old_id, new_id, protocols),

@@ -29,7 +29,6 @@ pub struct World {
     pub log: Vec<KeyValue>,
     pub now_ms: i64,
     config: GroupConfig,
-    incarnation: u8,
     next_ticket: u64,
     /// Asked and not answered, with the version of the request.
     pub waiting: BTreeMap<Ticket, (&'static str, i16)>,
@@ -47,12 +46,11 @@ pub enum News {
 impl World {
     pub fn new(config: GroupConfig) -> World {
         let mut world = World {
-            coordinator: coordinator(&config, 0),
+            coordinator: coordinator(&config),
             soft: Soft::default(),
             log: Vec::new(),
             now_ms: 0,
             config,
-            incarnation: 0,
             next_ticket: 0,
             waiting: BTreeMap::new(),
             news: Vec::new(),
@@ -133,10 +131,10 @@ impl World {
         self.carry_out(out);
     }
 
-    /// The leader dies; another one replays the log. Returns who waits for an answer in vain.
+    /// The leader dies; another one replays the log, which takes a moment. Returns who waits for an answer in vain.
     pub fn fail_over(&mut self) -> Vec<Ticket> {
-        self.incarnation += 1;
-        self.coordinator = coordinator(&self.config, self.incarnation);
+        self.now_ms += 1;
+        self.coordinator = coordinator(&self.config);
         for key_value in &self.log {
             let record = Record::decode(key_value).expect("the log is well-formed");
             self.coordinator.replay(&record.expect("a known kind"));
@@ -175,8 +173,9 @@ impl World {
     }
 }
 
-fn coordinator(config: &GroupConfig, incarnation: u8) -> GroupCoordinator {
-    GroupCoordinator::new(config.clone(), rng(incarnation))
+/// Every coordinator has the same generator, as in a simulation.
+fn coordinator(config: &GroupConfig) -> GroupCoordinator {
+    GroupCoordinator::new(config.clone(), rng(0))
 }
 
 pub fn rng(seed: u8) -> ChaCha8Rng {
