@@ -64,7 +64,6 @@ impl<D: Disk> Log<D> {
         self.write_state().await?;
         let marker = CleanMarker {
             end,
-            last_batch: self.active.last_batch,
             first_timestamp: self.active.first_timestamp,
             created: self.active.created.0,
             claims: self.next_claim - 1,

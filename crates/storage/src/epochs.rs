@@ -122,14 +122,12 @@ impl EpochCache {
         true
     }
 
-    /// Only what starts before `end`, for a state that says nothing of what comes later.
+    /// Only what starts at or before `end`, for a state that says nothing of what comes later. (An epoch
+    /// starts just there when all its records were deleted.)
     #[must_use]
-    pub fn before(&self, end: NextOffset) -> Vec<EpochEntry> {
-        self.entries
-            .iter()
-            .copied()
-            .filter(|entry| entry.start.is_before(end))
-            .collect()
+    pub fn up_to(&self, end: NextOffset) -> Vec<EpochEntry> {
+        let kept = |entry: &&EpochEntry| entry.start.end_before() <= end;
+        self.entries.iter().filter(kept).copied().collect()
     }
 
     /// The text of Kafka's `leader-epoch-checkpoint`.

@@ -98,9 +98,9 @@ impl SegmentIndex {
     }
 
     /// The whole intervals that hold `relative_offset` and at least `len` bytes from the start of its
-    /// interval on, as far as the segment's first `size` bytes go.
+    /// interval on, as far as the first `size` bytes of the segment's `total` go.
     #[must_use]
-    pub fn span(&self, relative_offset: i64, len: usize, size: u32) -> Span {
+    pub fn span(&self, relative_offset: i64, len: usize, size: u32, total: u32) -> Span {
         let first = self.interval_of(relative_offset);
         let start = self.start_of(first);
         let target = u64::from(start) + len as u64;
@@ -113,7 +113,7 @@ impl SegmentIndex {
             let end = self
                 .offsets
                 .get(number)
-                .map_or(size, |entry| entry.position);
+                .map_or(total, |entry| entry.position);
             if let Some(tag) = self.tags.get(number) {
                 span.intervals.push((end, *tag));
             }
@@ -300,6 +300,8 @@ pub struct BuilderMark {
     pub max_timestamp: i64,
     /// The last offset of the first batch that has it, or -1.
     pub max_timestamp_offset: i64,
+    /// Where the last batch starts.
+    pub last_batch: u32,
 }
 
 /// Builds the indexes of a segment, batch by batch: the same code for live appends and for recovery.
@@ -314,6 +316,7 @@ pub struct IndexBuilder {
     chain: u32,
     max_timestamp: i64,
     max_timestamp_offset: i64,
+    last_batch: u32,
 }
 
 impl IndexBuilder {
@@ -330,6 +333,7 @@ impl IndexBuilder {
             chain: seed,
             max_timestamp: -1,
             max_timestamp_offset: -1,
+            last_batch: 0,
         }
     }
 
@@ -363,6 +367,7 @@ impl IndexBuilder {
             chain: mark.chain,
             max_timestamp: mark.max_timestamp,
             max_timestamp_offset: mark.max_timestamp_offset,
+            last_batch: mark.last_batch,
         })
     }
 
@@ -377,6 +382,7 @@ impl IndexBuilder {
             chain: self.chain,
             max_timestamp: self.max_timestamp,
             max_timestamp_offset: self.max_timestamp_offset,
+            last_batch: self.last_batch,
         }
     }
 
@@ -402,6 +408,7 @@ impl IndexBuilder {
             });
             self.note_time();
         }
+        self.last_batch = position;
         self.tag = chain(self.tag, header);
         self.chain = chain(self.chain, header);
         self.since_entry += header.total_size() as u64;
@@ -560,7 +567,7 @@ mod tests {
     fn spans_hold_whole_intervals() {
         let index = built().finish();
         let span = |offset, len| {
-            let span = index.span(offset, len, 700);
+            let span = index.span(offset, len, 700, 700);
             (span.start, span.end, span.intervals.len())
         };
         assert_eq!(span(0, 1), (0, 300, 1));

@@ -41,8 +41,6 @@ pub(crate) struct Active<D: Disk> {
     /// When it was made, for batches without timestamps.
     pub(crate) created: Wall,
     pub(crate) file: FileCell<D>,
-    /// Where its last batch starts.
-    pub(crate) last_batch: u32,
 }
 
 /// Whether appends are taken.
@@ -286,7 +284,6 @@ impl<D: Disk> Log<D> {
             self.active.created = now;
         }
         self.active.builder.note(&placed, before.position);
-        self.active.last_batch = before.position;
         let mark = Mark {
             offset: placed.next_offset(),
             segment: before.segment,
@@ -390,7 +387,6 @@ impl<D: Disk> Log<D> {
             first_timestamp: -1,
             created: now,
             file: FileCell::<D>::default(),
-            last_batch: 0,
         };
         let old = std::mem::replace(&mut self.active, fresh);
         let row = SegmentRow {
@@ -442,7 +438,7 @@ impl<D: Disk> Log<D> {
             recovery,
             claims_floor: self.next_claim - 1,
             segments: closed.map(|segment| segment.row).collect(),
-            epochs: self.epochs.before(recovery.offset),
+            epochs: self.epochs.up_to(recovery.offset),
             faulty: self.faulty.clone(),
         }
     }
@@ -461,7 +457,9 @@ impl<D: Disk> Log<D> {
         if self.health == Health::Offline || self.health == Health::Full && !probe {
             return None;
         }
-        let sync = sync || self.unsynced_ends.len() >= ENDS_MAX - 1;
+        // A log never starts, durably, beyond what it durably has.
+        let starts_beyond = self.state_dirty && self.log_start.0 > self.durable.offset.0;
+        let sync = sync || starts_beyond || self.unsynced_ends.len() >= ENDS_MAX - 1;
         let chunks = if self.health == Health::Full {
             Vec::new()
         } else {
@@ -718,7 +716,6 @@ impl<D: Disk> Log<D> {
                 first_timestamp: old.first_timestamp,
                 created: self.active.created,
                 file: old.file,
-                last_batch: 0,
             };
         } else if !mutant!("STO-15") {
             self.active.builder.restore(target.index);

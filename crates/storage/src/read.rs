@@ -44,6 +44,8 @@ pub(crate) struct FilePlan<D: Disk> {
     pub(crate) interval: u32,
     /// The segment; `size` and `next` as far as the file has it.
     pub(crate) row: SegmentRow,
+    /// The size of the whole segment.
+    pub(crate) total: u32,
     pub(crate) file: FileCell<D>,
     pub(crate) place: IndexSource,
     pub(crate) from: Offset,
@@ -141,6 +143,10 @@ impl<D: Disk> Log<D> {
         let number = self
             .sealed
             .partition_point(|segment| segment.row.next <= from.0);
+        let total = self
+            .sealed
+            .get(number)
+            .map_or(u32::MAX, |segment| segment.row.size);
         let (row, file, place) = match self.sealed.get(number) {
             Some(segment) if segment.row.base != written.segment => (
                 segment.row,
@@ -160,9 +166,10 @@ impl<D: Disk> Log<D> {
             None => {
                 let builder = &self.active.builder;
                 let len = max_bytes.saturating_add(self.config.index_interval_bytes as usize);
-                let span = builder
-                    .index()
-                    .span(from.0 - self.active.base, len, written.position);
+                let span =
+                    builder
+                        .index()
+                        .span(from.0 - self.active.base, len, written.position, total);
                 let row = SegmentRow {
                     base: self.active.base,
                     next: written.offset.0,
@@ -180,6 +187,7 @@ impl<D: Disk> Log<D> {
             seed: self.seed,
             interval: self.config.index_interval_bytes,
             row,
+            total,
             file: Arc::clone(file),
             place,
             from,
@@ -292,7 +300,7 @@ impl<D: Disk> FilePlan<D> {
             IndexSource::Known(span) => span.clone(),
             IndexSource::Cell(cell) => {
                 let index = self.index(cell, file).await?;
-                index.span(self.from.0 - self.row.base, len, self.row.size)
+                index.span(self.from.0 - self.row.base, len, self.row.size, self.total)
             }
         })
     }

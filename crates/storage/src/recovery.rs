@@ -224,7 +224,6 @@ impl<D: Disk> Log<D> {
                 first_timestamp: -1,
                 created: now,
                 file: FileCell::<D>::default(),
-                last_batch: 0,
             },
             tail: Tail::new(place, Bytes::new()),
             epochs: EpochCache::default(),
@@ -414,8 +413,11 @@ impl<D: Disk> Log<D> {
             if file.len().await.ok()? != u64::from(mark.position) {
                 return None;
             }
-            let len = mark.position.checked_sub(marker.last_batch)? as usize;
-            let batch = file.read_at(u64::from(marker.last_batch), len).await.ok()?;
+            let len = mark.position.checked_sub(marker.end.index.last_batch)? as usize;
+            let batch = file
+                .read_at(u64::from(marker.end.index.last_batch), len)
+                .await
+                .ok()?;
             let header = BatchHeader::parse(&batch).ok()?;
             let whole = batch.len() == header.total_size() && layout::verify_crc(&batch).is_ok();
             if !whole || header.next_offset() != mark.offset {
@@ -437,7 +439,6 @@ impl<D: Disk> Log<D> {
             first_timestamp: marker.first_timestamp,
             created: Wall(marker.created),
             file: FileCell::<D>::default(),
-            last_batch: marker.last_batch,
         };
         self.start_at(marker.end, carry);
         self.next_claim = marker.claims + 1;
@@ -727,7 +728,7 @@ impl<D: Disk> Log<D> {
         for (epoch, start) in &scanned.epochs {
             self.epochs.assign(*epoch, *start);
         }
-        self.epochs.truncate_from_end(scanned.end);
+        self.epochs.truncate_from_start(self.log_start);
         let mark = Mark {
             offset: scanned.end,
             segment: base,
@@ -750,31 +751,27 @@ impl<D: Disk> Log<D> {
             first_timestamp: scanned.first_timestamp,
             created: now,
             file: FileCell::<D>::default(),
-            last_batch: scanned.last_batch,
         };
         self.start_at(Place { mark, index }, carry);
-        if scanned.hole_at_end {
+        // Below the log's start nothing is missed, but no offset is given out twice.
+        let end = scanned.end.max(self.log_start.end_before());
+        if scanned.hole_at_end || end > scanned.end {
             // The segment stays as it is, evidence included; appends go to a new one.
             let row = SegmentRow {
                 base,
-                next: scanned.end.0,
+                next: end.0,
                 size: mark.position,
                 chain: mark.chain,
                 max_timestamp: self.active.builder.max_timestamp(),
                 max_timestamp_offset: self.active.builder.max_timestamp_offset(),
             };
-            let start = self.segment_start(scanned.end.0);
+            let start = self.segment_start(end.0);
             let fresh = Active {
-                base: scanned.end.0,
-                builder: IndexBuilder::new(
-                    scanned.end.0,
-                    self.seed,
-                    self.config.index_interval_bytes,
-                ),
+                base: end.0,
+                builder: IndexBuilder::new(end.0, self.seed, self.config.index_interval_bytes),
                 first_timestamp: -1,
                 created: now,
                 file: FileCell::<D>::default(),
-                last_batch: 0,
             };
             let old = std::mem::replace(&mut self.active, fresh);
             let segment = Segment::new(row);

@@ -20,10 +20,11 @@ pub struct Retained {
 }
 
 impl<D: Disk> Log<D> {
-    /// Moves the start of the log to `offset` (DeleteRecords); never back, never beyond the end. Returns
+    /// Moves the start of the log to `offset` (DeleteRecords); never back, never beyond what is written
+    /// (an append that may still be taken back is nothing to start at). Returns
     /// whether it moved. Durable once a job says so ([`crate::JobOutcome::log_start`]).
     pub fn delete_records_before(&mut self, offset: Offset) -> bool {
-        let offset = offset.min(self.log_end_offset().position());
+        let offset = offset.min(self.written_end().position());
         if offset <= self.log_start {
             return false;
         }

@@ -163,7 +163,6 @@ pub(crate) struct Scanned {
     pub(crate) end: NextOffset,
     /// The end of the batches in the file.
     pub(crate) position: u32,
-    pub(crate) last_batch: u32,
     pub(crate) first_timestamp: i64,
     pub(crate) faulty: Vec<FaultyRange>,
     /// What lies behind `position` is torn.
@@ -186,7 +185,6 @@ pub(crate) async fn scan<D: Disk>(
         builder: IndexBuilder::new(expected.base, expected.seed, expected.interval),
         end: NextOffset(expected.base),
         position: 0,
-        last_batch: 0,
         first_timestamp: -1,
         faulty: Vec::new(),
         torn: false,
@@ -215,7 +213,6 @@ pub(crate) async fn scan<D: Disk>(
                     out.first_timestamp = header.max_timestamp.0;
                 }
                 out.builder.note(&header, out.position);
-                out.last_batch = out.position;
                 out.position += header.total_size() as u32;
                 out.end = header.next_offset();
             }

@@ -218,15 +218,13 @@ fn number<T: std::str::FromStr>(words: &mut std::str::Split<'_, char>) -> Option
     words.next()?.parse().ok()
 }
 
-/// The file `clean-shutdown`: the log was closed in order, and ends here. Removed, and the directory
+/// The file `clean-shutdown`: the log was closed in order, and ends here. It spares the scan of the log and
+/// not the look at its last batch. Removed, and the directory
 /// synced, before the first write after that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CleanMarker {
     /// The end of the log.
     pub end: Place,
-    /// Where its last batch starts in the active segment's file; the marker spares the scan of the log
-    /// and not the look at its last batch.
-    pub last_batch: u32,
     /// The timestamp that the age of the active segment is counted from, or -1.
     pub first_timestamp: i64,
     /// When the active segment was made.
@@ -252,7 +250,7 @@ impl CleanMarker {
             index.tag,
             index.max_timestamp,
             index.max_timestamp_offset,
-            self.last_batch,
+            index.last_batch,
             self.first_timestamp,
             self.created,
             self.claims
@@ -281,7 +279,7 @@ impl CleanMarker {
             chain: u32::from_str_radix(words.next()?, 16).ok()?,
         };
         let _index = words.next()?;
-        let index = BuilderMark {
+        let mut index = BuilderMark {
             offsets: number(words)?,
             times: number(words)?,
             since_entry: number(words)?,
@@ -289,16 +287,16 @@ impl CleanMarker {
             chain: mark.chain,
             max_timestamp: number(words)?,
             max_timestamp_offset: number(words)?,
+            last_batch: 0,
         };
         let _active = words.next()?;
-        let (last_batch, first_timestamp, created) =
-            (number(words)?, number(words)?, number(words)?);
+        index.last_batch = number(words)?;
+        let (first_timestamp, created) = (number(words)?, number(words)?);
         let _claims = words.next()?;
         let claims = number(words)?;
         let end = Place { mark, index };
         Some(CleanMarker {
             end,
-            last_batch,
             first_timestamp,
             created,
             claims,
@@ -377,11 +375,11 @@ mod tests {
             chain: mark.chain,
             max_timestamp: 5,
             max_timestamp_offset: 6,
+            last_batch: 100,
         };
         let end = Place { mark, index };
         let marker = CleanMarker {
             end,
-            last_batch: 100,
             first_timestamp: -1,
             created: 9,
             claims: 12,

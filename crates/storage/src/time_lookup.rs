@@ -67,7 +67,9 @@ impl<D: Disk> Log<D> {
             let row = &segment.row;
             let from = Offset(row.base).max(self.log_start);
             let wanted = row.max_timestamp >= target.0 && row.next > from.0 && from.is_before(max);
-            if wanted && row.base <= written.segment {
+            let on_disk = row.base < written.segment
+                || row.base == written.segment && from.0 < written.offset.0;
+            if wanted && on_disk {
                 files.push(self.file_plan(from, max, STEP, true));
             }
         }
