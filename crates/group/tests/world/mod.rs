@@ -131,7 +131,8 @@ impl World {
         self.carry_out(out);
     }
 
-    /// The leader dies; another one replays the log, which takes a moment. Returns who waits for an answer in vain.
+    /// The leader dies; another one replays the log, which takes a moment. Returns who waits for an
+    /// answer in vain.
     pub fn fail_over(&mut self) -> Vec<Ticket> {
         self.now_ms += 1;
         self.coordinator = coordinator(&self.config);
