@@ -52,6 +52,13 @@ const DEVIATIONS: &[(&str, &str, &str)] = &[
         "1",
         "Unknown broker config name: no.such.key",
     ),
+    // Listeners are read when the broker starts.
+    (
+        "per-broker key as cluster default",
+        "",
+        "Cannot update these configs dynamically: [listeners]",
+    ),
+    ("broker keys", "listeners", ""),
     // The key of the case before.
     ("broker keys", "no.such.key", ""),
     // Kafka's default is a directory for temporary files.

@@ -14,7 +14,7 @@ keys! {
     "offset.metadata.max.bytes" Int "4096" [Any] High ReadOnly
         "How long the text that comes with a committed offset may be." Implemented;
     "offsets.commit.timeout.ms" Int "5000" [AtLeast(1)] High ReadOnly
-        "How long a commit may take before it counts as failed." Implemented;
+        "How long a commit may take before it counts as failed." NoEffect("A commit is answered when it is done or has failed.");
     "offsets.load.buffer.size" Int "5242880" [AtLeast(1)] High ReadOnly
         "How much is read at once when offsets are loaded." NoEffect(LOADBUF);
     "offsets.retention.check.interval.ms" Long "600000" [AtLeast(1)] High ReadOnly
@@ -26,7 +26,7 @@ keys! {
     "offsets.topic.num.partitions" Int "50" [AtLeast(1)] High ReadOnly
         "Partitions of the offsets topic; not to be changed once it exists." Implemented;
     "offsets.topic.replication.factor" Short "3" [AtLeast(1)] High ReadOnly
-        "Replicas of the offsets topic; fewer when there are fewer brokers." Implemented;
+        "Replicas of the offsets topic." NoEffect(ONE);
     "offsets.topic.segment.bytes" Int "104857600" [AtLeast(1)] High ReadOnly
         "The segment size of the offsets topic." Implemented;
     "group.coordinator.threads" Int "4" [AtLeast(1)] High ReadOnly

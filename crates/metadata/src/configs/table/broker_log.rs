@@ -9,6 +9,8 @@ keys! {
         "The directories of the logs, separated by commas." Implemented;
     "ottla.disk.reserve.bytes" Long "67108864" [AtLeast(0)] Medium ReadOnly
         "Disk space that is left alone: with less free, produce requests are refused and everything else goes on." Implemented;
+    "ottla.disk.direct" Boolean "false" [Any] Medium ReadOnly
+        "Whether logs are written past the page cache, which is faster where the disk allows it." Implemented;
     "log.dir.failure.timeout.ms" Long "30000" [AtLeast(1)] Low ReadOnly
         "How long a broker stays up when it cannot tell the controller that a directory failed." NoEffect(ONE);
     "cordoned.log.dirs" List "" [Any] Medium PerBroker
@@ -20,9 +22,9 @@ keys! {
     "log.roll.hours" Int "168" [AtLeast(1)] High ReadOnly
         "The age in hours at which a log starts a new segment." Implemented;
     "log.roll.jitter.ms" Long null [Any] High ClusterWide
-        "How much at most is taken from log.roll.ms at random, so that logs do not roll together; unset, log.roll.jitter.hours counts." Implemented;
+        "How much at most is taken from log.roll.ms at random, so that logs do not roll together; unset, log.roll.jitter.hours counts." NoEffect(LATER);
     "log.roll.jitter.hours" Int "0" [AtLeast(0)] High ReadOnly
-        "How many hours at most are taken from log.roll.ms at random." Implemented;
+        "How many hours at most are taken from log.roll.ms at random." NoEffect(LATER);
     "log.retention.ms" Long null [Any] High ClusterWide
         "How long records are kept; -1 for ever; unset, log.retention.minutes counts." Implemented;
     "log.retention.minutes" Int null [Any] High ReadOnly
@@ -36,7 +38,7 @@ keys! {
     "log.cleanup.policy" List "delete" [ListOf(&["compact", "delete"])] Medium ClusterWide
         "What happens to old segments by default: delete, compact, or both." Implemented;
     "log.segment.delete.delay.ms" Long "60000" [AtLeast(0)] High ClusterWide
-        "How long the files of a removed segment stay on the disk." Implemented;
+        "How long the files of a removed segment stay on the disk." NoEffect("The files of a removed segment go at once.");
     "log.index.size.max.bytes" Int "10485760" [AtLeast(4)] Medium ClusterWide
         "The size of an offset index at which a log starts a new segment." Implemented;
     "log.index.interval.bytes" Int "4096" [AtLeast(0)] Medium ClusterWide

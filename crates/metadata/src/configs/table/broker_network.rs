@@ -3,11 +3,11 @@
 use super::prelude::*;
 
 keys! {
-    "listeners" List "PLAINTEXT://:9092" [Any] High PerBroker
+    "listeners" List "PLAINTEXT://:9092" [Any] High ReadOnly
         "Where the broker listens: a comma-separated list of LISTENER://host:port; an empty host means every address." Implemented;
     "advertised.listeners" List null [Any] High ReadOnly
         "The addresses told to clients, if they differ from where the broker listens." Implemented;
-    "listener.security.protocol.map" String "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT" [Any] Low PerBroker
+    "listener.security.protocol.map" String "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT" [Any] Low ReadOnly
         "Which security protocol each listener name stands for." Implemented;
     "inter.broker.listener.name" String null [Any] Medium ReadOnly
         "The listener that brokers use among themselves." NoEffect(ONE);
@@ -19,9 +19,9 @@ keys! {
         "The listeners on which the controller is reached." NoEffect(ONE);
     "connections.max.idle.ms" Long "600000" [Any] Medium ReadOnly
         "How long a connection may be silent before the broker closes it." Implemented;
-    "max.connections" Int "2147483647" [AtLeast(0)] Medium ClusterWide
+    "max.connections" Int "2147483647" [AtLeast(0)] Medium ReadOnly
         "How many connections the broker accepts in all." Implemented;
-    "max.connections.per.ip" Int "2147483647" [AtLeast(0)] Medium ClusterWide
+    "max.connections.per.ip" Int "2147483647" [AtLeast(0)] Medium ReadOnly
         "How many connections the broker accepts from one address." Implemented;
     "max.connections.per.ip.overrides" String "" [Any] Medium ClusterWide
         "Exceptions to max.connections.per.ip, as address:number." Refused(LATER);
@@ -32,11 +32,11 @@ keys! {
     "connections.max.reauth.ms" Long "0" [Any] Medium ReadOnly
         "After how long a SASL connection has to log in again." Refused(SEC);
     "socket.listen.backlog.size" Int "50" [AtLeast(1)] Medium ReadOnly
-        "How many connections may wait to be accepted." Implemented;
+        "How many connections may wait to be accepted." NoEffect("Ottla always asks for a long queue.");
     "socket.receive.buffer.bytes" Int "102400" [Any] High ReadOnly
-        "The size of a socket's receive buffer; -1 leaves it to the operating system." Implemented;
+        "The size of a socket's receive buffer; -1 leaves it to the operating system." NoEffect("The operating system sizes the buffers of sockets.");
     "socket.send.buffer.bytes" Int "102400" [Any] High ReadOnly
-        "The size of a socket's send buffer; -1 leaves it to the operating system." Implemented;
+        "The size of a socket's send buffer; -1 leaves it to the operating system." NoEffect("The operating system sizes the buffers of sockets.");
     "max.decompressed.message.bytes" Int "134217728" [AtLeast(1)] Medium ReadOnly
         "What a compressed batch may unpack to before the broker refuses it." Implemented;
     "socket.request.max.bytes" Int "104857600" [AtLeast(1)] High ReadOnly
@@ -50,9 +50,9 @@ keys! {
     "queued.max.request.bytes" Long "-1" [Any] Medium ReadOnly
         "How many bytes of requests the broker holds at once before it stops reading from sockets; -1 lets the broker choose." Implemented;
     "request.timeout.ms" Int "30000" [Any] High ReadOnly
-        "How long the broker waits for an answer it needs to answer a request itself." Implemented;
+        "How long the broker waits for the answer of another node." NoEffect(ONE);
     "max.request.partition.size.limit" Int "2000" [AtLeast(1)] Medium ReadOnly
-        "How many partitions one DescribeTopicPartitions answer holds at most." Implemented;
+        "How many partitions one DescribeTopicPartitions answer holds at most." NoEffect("A page holds 2,000 partitions at most.");
     "num.network.threads" Int "3" [AtLeast(1)] High ClusterWide
         "Threads that read and write the network." NoEffect(THREADS);
     "num.io.threads" Int "8" [AtLeast(1)] High ClusterWide

@@ -3,14 +3,14 @@
 use super::prelude::*;
 
 keys! {
-    "producer.id.expiration.ms" Int "86400000" [AtLeast(1)] Low ClusterWide
+    "producer.id.expiration.ms" Int "86400000" [AtLeast(1)] Low ReadOnly
         "How long the broker remembers a producer that sends nothing." Implemented;
     hidden "producer.id.expiration.check.interval.ms" Int "600000" [AtLeast(1)] Low ReadOnly
-        "How often the broker looks for producers to forget." Implemented;
+        "How often the broker looks for producers to forget." NoEffect("Ottla looks for them when it looks for old segments.");
     "transactional.id.expiration.ms" Int "604800000" [AtLeast(1)] High ReadOnly
         "How long a transactional id is remembered without use." NoEffect(TXN);
     "transaction.max.timeout.ms" Int "900000" [AtLeast(1)] High ReadOnly
-        "The longest transaction timeout that a producer may ask for." Implemented;
+        "The longest transaction timeout that a producer may ask for." NoEffect(TXN);
     "transaction.abort.timed.out.transaction.cleanup.interval.ms" Int "10000" [AtLeast(1)] Low ReadOnly
         "How often transactions that took too long are aborted." NoEffect(TXN);
     "transaction.remove.expired.transaction.cleanup.interval.ms" Int "3600000" [AtLeast(1)] Low ReadOnly

@@ -16,7 +16,7 @@ keys! {
     "delete.retention.ms" Long "86400000" [AtLeast(0)] Medium ClusterWide
         "How long a compacted log keeps its tombstones." NoEffect(COMPACT);
     "file.delete.delay.ms" Long "60000" [AtLeast(0)] Medium ClusterWide
-        "How long the files of a removed segment stay on the disk." Implemented;
+        "How long the files of a removed segment stay on the disk." NoEffect("The files of a removed segment go at once.");
     "flush.messages" Long "9223372036854775807" [AtLeast(1)] Medium ClusterWide
         "After how many records the log is synced without being asked." NoEffect(SYNC);
     "flush.ms" Long "9223372036854775807" [AtLeast(0)] Medium ClusterWide
@@ -68,7 +68,7 @@ keys! {
     "segment.index.bytes" Int "10485760" [AtLeast(4)] Medium ClusterWide
         "The size of the offset index at which the log starts a new segment." Implemented;
     "segment.jitter.ms" Long "0" [AtLeast(0)] Medium ClusterWide
-        "How much at most is taken from segment.ms at random, so that logs do not roll together." Implemented;
+        "How much at most is taken from segment.ms at random, so that logs do not roll together." NoEffect(LATER);
     "segment.ms" Long "604800000" [AtLeast(1)] Medium ClusterWide
         "The age at which the log starts a new segment." Implemented;
     "unclean.leader.election.enable" Boolean "false" [Any] Medium ClusterWide
