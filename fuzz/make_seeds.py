@@ -72,7 +72,23 @@ def records():
         put("batches", "verdict-" + name, bytes([0, flags, target]) + bytes.fromhex(sent))
 
 
+def recovery():
+    at = (300).to_bytes(2)
+    edits = {
+        "untouched": b"",
+        "bit": bytes([0, 1]) + at + b"\1\xff",
+        "cut": bytes([1, 1]) + at + b"\0",
+        "garbage": bytes([2, 1]) + at + b"\x10" + b"garbage at end !",
+        "removed": bytes([3, 0]) + at + b"\0",
+        "zeros": bytes([5, 2]) + at + b"\1\0",
+    }
+    for how in (0x03, 0x07, 0x0F, 0x13):
+        for name, edit in edits.items():
+            put("recovery", f"{how:02x}-{name}", bytes([how]) + edit)
+
+
 if SEEDS.exists():
     shutil.rmtree(SEEDS)
 protocol()
 records()
+recovery()

@@ -1,0 +1,159 @@
+//! Opening a log whose files were changed behind its back, or that never were a log's.
+//!
+//! Input: how the log was made, then edits: what (one byte), which file (one byte), where (two bytes), how
+//! many bytes (one byte), and these bytes.
+#![no_main]
+
+#[path = "../../crates/storage/tests/common/mod.rs"]
+#[allow(
+    clippy::all,
+    reason = "shared with storage's own tests, which answer for it"
+)]
+mod common;
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use common::{MemDisk, append, batch, config, create, dir, flush, now, open, read_all};
+use libfuzzer_sys::fuzz_target;
+use records::layout::{ATTRIBUTES_AT, CRC_AT, compute_crc};
+use records::{BatchHeader, Batches};
+
+fuzz_target!(|data: &[u8]| {
+    let Some((how, edits)) = data.split_first() else {
+        return;
+    };
+    let disk = MemDisk::default();
+    let appended = make(&disk, *how);
+    edit(&disk, edits);
+    if how & 0x10 != 0 {
+        seal_batches(&disk);
+    }
+    let Ok((log, first)) = open(&disk, &config()) else {
+        return;
+    };
+    let (start, end) = (log.log_start_offset(), log.log_end_offset());
+    assert!(start.end_before() <= end);
+    assert_eq!((first.log_start, first.log_end), (start, end));
+    assert_eq!(log.durable_end(), end, "what recovery keeps is durable");
+    let read = read_all(&log, start, 3000);
+    if let Ok(bytes) = &read {
+        let mut next = None;
+        for batch in Batches::new(Bytes::from(bytes.clone())) {
+            let batch = batch.expect("a log gives out whole batches");
+            batch.verify_crc().expect("a log gives out good batches");
+            if how & 0x10 == 0 {
+                assert!(
+                    appended.contains(&batch.bytes()[..]),
+                    "a log gives out what was appended"
+                );
+            }
+            let header = batch.header();
+            assert!(
+                next.is_none_or(|next| next == header.base_offset),
+                "offsets without gap"
+            );
+            next = Some(header.next_offset().position());
+        }
+    }
+    drop(log);
+    // A second recovery finds what the first one left.
+    let (mut log, again) = open(&disk, &config()).expect("what was recovered once opens again");
+    assert_eq!((log.log_start_offset(), log.log_end_offset()), (start, end));
+    assert_eq!(again.faulty, first.faulty);
+    assert_eq!(read_all(&log, start, 3000).ok(), read.ok());
+    // And the log goes on from there.
+    if end.position().0 < i64::MAX / 2 {
+        let more = batch(99, 3, 50, 200);
+        let (base, new_end, stored) = append(&mut log, &more, i32::MAX);
+        assert_eq!(base.end_before(), end);
+        let outcome = flush(&mut log, true).expect("there is something to write");
+        assert_eq!((outcome.error, outcome.durable), (None, new_end));
+        drop(log);
+        let (log, _) = open(&disk, &config()).expect("a log that was written to opens again");
+        assert_eq!(log.log_end_offset(), new_end);
+        assert_eq!(
+            read_all(&log, base, 3000).expect("durable and undamaged"),
+            stored
+        );
+    }
+});
+
+/// A log of a few segments, stopped in one of the ways in which logs stop. Returns its batches.
+fn make(disk: &MemDisk, how: u8) -> BTreeSet<Vec<u8>> {
+    let mut log = create(disk, &config());
+    let mut appended = BTreeSet::new();
+    for i in 0..u64::from(how & 3) * 7 {
+        let bytes = batch(
+            i,
+            1 + i as usize % 3,
+            40 + 400 * (i as usize % 4),
+            100 + i as i64,
+        );
+        let (_, _, stored) = append(&mut log, &bytes, 1 + i as i32 / 8);
+        appended.insert(stored);
+        if i % 4 == 1 {
+            flush(&mut log, i % 8 == 1);
+        }
+    }
+    flush(&mut log, how & 4 != 0);
+    if how & 8 != 0 {
+        now(log.close()).expect("a disk without faults");
+    }
+    appended
+}
+
+fn edit(disk: &MemDisk, mut edits: &[u8]) {
+    while let Some(([what, file, high, low, count], rest)) = edits.split_first_chunk::<5>() {
+        let (bytes, rest) = rest.split_at(usize::from(*count).min(rest.len()));
+        edits = rest;
+        let names = disk.names(&dir());
+        let Some(name) = names.get(usize::from(*file) % names.len().max(1)) else {
+            return;
+        };
+        let path = dir().join(name);
+        let at = usize::from(u16::from_be_bytes([*high, *low]));
+        match what % 6 {
+            0 => disk.damage(&path, |data| {
+                let end = data.len().min(at + bytes.len());
+                if at < end {
+                    data[at..end].copy_from_slice(&bytes[..end - at]);
+                }
+            }),
+            1 => disk.damage(&path, |data| data.truncate(at)),
+            2 => disk.damage(&path, |data| data.extend_from_slice(bytes)),
+            3 => disk.remove(&path),
+            4 => disk.damage(&path, |data| {
+                let at = at.min(data.len());
+                data.splice(at..at, bytes.iter().copied());
+            }),
+            _ => disk.damage(&path, |data| {
+                let end = data.len().min(at + bytes.len().max(1) * 64);
+                if at < end {
+                    data[at..end].fill(0);
+                }
+            }),
+        }
+    }
+}
+
+/// Puts right checksums into what is shaped like batches, because no mutation finds one.
+fn seal_batches(disk: &MemDisk) {
+    for name in disk
+        .names(&dir())
+        .iter()
+        .filter(|name| name.ends_with(".log"))
+    {
+        disk.damage(&dir().join(name), |data| {
+            let mut at = 0;
+            while let Ok(header) = BatchHeader::parse(&data[at..]) {
+                let Some(batch) = data.get_mut(at..at + header.total_size()) else {
+                    return;
+                };
+                let crc = compute_crc(batch);
+                batch[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
+                at += header.total_size();
+            }
+        });
+    }
+}
