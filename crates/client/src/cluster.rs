@@ -299,8 +299,8 @@ impl<E: Env> Cluster<E> {
         &mut self,
         repeat: Repeat,
         deadline: Mono,
-        build: impl Fn(i16) -> R + Send,
-        check: impl Fn(&R::Response) -> Result<()> + Send,
+        build: impl Fn(i16) -> R + Send + Sync,
+        check: impl Fn(&R::Response) -> Result<()> + Send + Sync,
     ) -> Result<R::Response>
     where
         R::Response: Send,
@@ -331,8 +331,8 @@ impl<E: Env> Cluster<E> {
         node: i32,
         repeat: Repeat,
         deadline: Mono,
-        build: impl Fn(i16) -> R + Send,
-        check: impl Fn(&R::Response) -> Result<()> + Send,
+        build: impl Fn(i16) -> R + Send + Sync,
+        check: impl Fn(&R::Response) -> Result<()> + Send + Sync,
     ) -> Result<R::Response>
     where
         R::Response: Send,
@@ -364,8 +364,8 @@ impl<E: Env> Cluster<E> {
         key: &Str,
         repeat: Repeat,
         deadline: Mono,
-        build: impl Fn(i16) -> R + Send,
-        check: impl Fn(&R::Response) -> Result<()> + Send,
+        build: impl Fn(i16) -> R + Send + Sync,
+        check: impl Fn(&R::Response) -> Result<()> + Send + Sync,
     ) -> Result<R::Response>
     where
         R::Response: Send,
@@ -487,8 +487,8 @@ impl<E: Env> Cluster<E> {
         items: BTreeMap<TopicPartition, I>,
         deadline: Mono,
         how: PerPartition<
-            impl Fn(i16, Vec<(TopicPartition, I)>) -> R + Send,
-            impl Fn(R::Response) -> Vec<(TopicPartition, Result<O>)> + Send,
+            impl Fn(i16, Vec<(TopicPartition, I)>) -> R + Send + Sync,
+            impl Fn(R::Response) -> Vec<(TopicPartition, Result<O>)> + Send + Sync,
         >,
     ) -> BTreeMap<TopicPartition, Result<O>>
     where
@@ -558,8 +558,8 @@ impl<E: Env> Cluster<E> {
         items: Vec<(TopicPartition, I)>,
         deadline: Mono,
         how: &PerPartition<
-            impl Fn(i16, Vec<(TopicPartition, I)>) -> R + Send,
-            impl Fn(R::Response) -> Vec<(TopicPartition, Result<O>)> + Send,
+            impl Fn(i16, Vec<(TopicPartition, I)>) -> R + Send + Sync,
+            impl Fn(R::Response) -> Vec<(TopicPartition, Result<O>)> + Send + Sync,
         >,
     ) -> Result<Vec<(TopicPartition, Result<O>)>>
     where

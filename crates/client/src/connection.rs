@@ -320,7 +320,8 @@ impl<E: Env> Connection<E> {
         deadline: Mono,
     ) -> Result<R::Response> {
         let version = self.version::<R>(0, i16::MAX)?;
-        self.send(&build(version), version)?.answer(deadline).await
+        let pending = self.send(&build(version), version)?;
+        pending.answer(deadline).await
     }
 }
 

@@ -7,6 +7,7 @@ mod error;
 pub mod metadata;
 pub mod offsets;
 mod options;
+pub mod producer;
 
 pub use admin::Admin;
 pub use cluster::{Cluster, CoordinatorKind, Lane, Repeat, Topics};
@@ -15,3 +16,6 @@ pub use error::{Error, Outcome, Result};
 pub use metadata::{Metadata, Node, Partition, Topic, TopicPartition};
 pub use offsets::{FoundOffset, Isolation, OffsetSpec};
 pub use options::{ClientOptions, parse_bootstrap};
+pub use producer::{
+    Acks, Delivered, Delivery, DeliveryError, Producer, ProducerOptions, ProducerRecord,
+};
