@@ -101,7 +101,7 @@ impl Env for SimEnv {
             return false;
         }
         let word = std::hash::Hasher::finish(&Mixer::new(core.seed).with("site").with(site));
-        let active = (word >> 32) * 1_000_000 >> 32 < u64::from(SITE_PPM);
+        let active = ((word >> 32) * 1_000_000) >> 32 < u64::from(SITE_PPM);
         active
             && self
                 .0

@@ -184,7 +184,7 @@ pub trait Draw {
         let word = self.word();
         let (class, fine) = (word >> 48, word & 0xffff_ffff);
         let scale = |low: u64, high: u64| {
-            let permille = low + (fine * (high - low) >> 32);
+            let permille = low + ((fine * (high - low)) >> 32);
             base.saturating_mul(permille) / 1000
         };
         match class {

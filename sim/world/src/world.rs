@@ -132,6 +132,8 @@ enum Step {
     Polled,
     /// Nothing is left to happen before the limit.
     Idle,
+    /// Things are due again and again, and no task hears of them.
+    Spins,
     Act(u32),
 }
 
@@ -627,6 +629,12 @@ impl World {
         }
         let polling = match self.next_poll(until) {
             Ok(polling) => polling,
+            Err(Step::Spins) => {
+                let report = "events without end, and none of them wakes a task".to_owned();
+                let failure = Failure::Hangs { report };
+                self.failure = Some(failure.clone());
+                return Err(failure);
+            }
             Err(step) => {
                 if let Step::Act(action) = step
                     && let Some(action) = self.actions[action as usize].take()
@@ -645,8 +653,13 @@ impl World {
     fn next_poll(&mut self, until: u64) -> Result<Polling, Step> {
         let mut core = self.shared.lock();
         let core = &mut *core;
+        let mut quiet = 0u64;
         loop {
             while let Some(due) = core.timers.pop_due(core.now) {
+                quiet += 1;
+                if quiet > QUIET_MAX {
+                    return Err(Step::Spins);
+                }
                 match due {
                     Due::Wake(waker) => waker.wake(),
                     Due::Disk { disk, op, part } => core.disk_due(disk, op, part),
@@ -871,6 +884,9 @@ impl World {
         self.core().nodes[node.index()].name.clone()
     }
 }
+
+/// Most events between two polls.
+const QUIET_MAX: u64 = 10_000_000;
 
 impl Core {
     fn resume(&mut self, node: u32) {

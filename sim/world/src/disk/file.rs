@@ -154,9 +154,20 @@ impl FileNode {
 
     /// Pages of a range for which there is no room yet.
     pub(crate) fn pages_missing(&self, offset: u64, len: u64) -> u64 {
-        pages_of(offset, len)
-            .filter(|page| self.visible.page(*page).is_none() && !self.is_reserved(*page))
-            .count() as u64
+        let range = pages_of(offset, len);
+        let written = self
+            .visible
+            .pages_within(range.clone())
+            .filter(|page| !self.is_reserved(*page))
+            .count() as u64;
+        let reserved: u64 = self
+            .reserved
+            .range(..range.end)
+            .rev()
+            .take_while(|(_, end)| **end > range.start)
+            .map(|(start, end)| (*end).min(range.end) - (*start).max(range.start))
+            .sum();
+        range.end - range.start - written - reserved
     }
 
     pub(crate) fn reserve(&mut self, offset: u64, len: u64) {

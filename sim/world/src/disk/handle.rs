@@ -75,7 +75,7 @@ impl Core {
                 let (ino, offset, head) = (*ino, *offset, buffers.first().cloned());
                 // The first half of the first buffer is on its way before the rest. It may fail here as
                 // there; what counts is how the whole ends.
-                let head = head.map(|head| head.slice(..head.len() / 2 & !511));
+                let head = head.map(|head| head.slice(..(head.len() / 2) & !511));
                 if let Some(head) = head.filter(|head| !head.is_empty()) {
                     let _ = state.write(now, ino, offset, &[head]);
                 }

@@ -40,6 +40,10 @@ impl Image {
         self.pages.get(&index)
     }
 
+    pub(crate) fn pages_within(&self, range: std::ops::Range<u64>) -> impl Iterator<Item = u64> {
+        self.pages.range(range).map(|(index, _)| *index)
+    }
+
     pub(crate) fn page_indexes(&self) -> impl Iterator<Item = u64> {
         self.pages.keys().copied()
     }
@@ -121,15 +125,10 @@ impl Image {
         self.len = self.len.max(len);
     }
 
-    /// Whether a sector holds nothing but zeros.
-    pub(crate) fn is_zero_sector(&self, sector: u64) -> bool {
+    /// Whether a sector may ever have been written.
+    pub(crate) fn has_sector(&self, sector: u64) -> bool {
         let at = sector * SECTOR;
-        let within = (at % PAGE) as usize;
-        self.pages.get(&(at / PAGE)).is_none_or(|page| {
-            page.bytes[within..within + SECTOR as usize]
-                .iter()
-                .all(|b| *b == 0)
-        })
+        at < self.len && self.pages.contains_key(&(at / PAGE))
     }
 }
 

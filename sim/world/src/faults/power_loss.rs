@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::disk::DiskState;
 use crate::disk::calls::Request;
 use crate::disk::file::{Change, FileNode};
-use crate::disk::image::SECTOR;
+use crate::disk::image::{Image, SECTOR};
 use crate::executor::TimerId;
 use crate::faults::{Harm, HarmKind};
 use crate::profile::DiskProfile;
@@ -120,6 +120,11 @@ fn lose(
     file: &mut FileNode,
     leaves: Leaves,
 ) -> Vec<(u64, u64)> {
+    let before = if file.pending.is_empty() {
+        Image::default()
+    } else {
+        file.durable.clone()
+    };
     let pending = std::mem::take(&mut file.pending);
     let mut left = rng.index(pending.len() + 1);
     let mut garbled = Vec::new();
@@ -164,6 +169,7 @@ fn lose(
                         data,
                         change.sequence,
                         &mut garbled,
+                        &before,
                     );
                 }
             }
@@ -183,6 +189,7 @@ fn tear(
     data: &Bytes,
     sequence: u64,
     garbled: &mut Vec<(u64, u64)>,
+    before: &Image,
 ) {
     let end = offset + data.len() as u64;
     // The length may be there without the bytes.
@@ -196,7 +203,7 @@ fn tear(
     for sector in offset / SECTOR..end.div_ceil(SECTOR) {
         let from = offset.max(sector * SECTOR);
         let until = end.min((sector + 1) * SECTOR);
-        let is_new = file.durable.is_zero_sector(sector);
+        let is_new = !before.has_sector(sector);
         let garbage = if is_new {
             fault.garbage_in_new_sectors && rng.chance(50_000)
         } else {

@@ -251,7 +251,8 @@ impl Core {
         let Some(listening) = listening else {
             // Nobody answers: tried again after 1, 2, 4, ... s, until patience ends.
             let wait = SECOND << attempt.min(6);
-            let waited = (SECOND << (attempt + 1).min(7)) - SECOND;
+            let waited = (SECOND << attempt.min(6)) - SECOND
+                + u64::from(attempt.saturating_sub(6)) * (SECOND << 6);
             if waited > self.network.profile.connect_timeout_ns {
                 let arrival = Arrival::NoConnection {
                     connection,
