@@ -12,6 +12,16 @@ use types::ErrorCode;
 use crate::Controller;
 use crate::error::Refused;
 
+/// Features of Kafka that this version does not have: their level is 0, and may be asked to be.
+const NOT_YET: [&str; 6] = [
+    "eligible.leader.replicas.version",
+    "group.version",
+    "kraft.version",
+    "share.version",
+    "streams.version",
+    "transaction.version",
+];
+
 impl Controller {
     /// All or nothing: one feature refused refuses the request.
     pub(crate) fn update_features(
@@ -46,7 +56,10 @@ impl Controller {
     fn update(&self, update: &FeatureUpdateKey) -> Result<(), Refused> {
         let (name, level) = (&update.feature, update.max_version_level);
         let refused = |why: String| {
-            let message = format!("Invalid update version {level} for feature {name}. {why}");
+            let message = format!(
+                "The update failed for all features since the following feature had an error: \
+                 Invalid update version {level} for feature {name}. {why}"
+            );
             Err(Refused::new(ErrorCode::INVALID_UPDATE_VERSION, message))
         };
         if !(1..=3).contains(&update.upgrade_type) {
@@ -62,7 +75,8 @@ impl Controller {
                 "Local controller {me} only supports versions {}-{}",
                 f.level_min, f.level_max
             )),
-            None if level == 0 => Ok(()),
+            None if level == 0 && NOT_YET.contains(&&**name) => Ok(()),
+            None if level == 0 => refused(format!("Feature {name} not found.")),
             None => refused(format!(
                 "Local controller {me} does not support this feature."
             )),

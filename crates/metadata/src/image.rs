@@ -10,7 +10,7 @@ use crate::broker::BrokerRegistration;
 use crate::configs::broker::BrokerConfig;
 use crate::configs::resolve::Layers;
 use crate::configs::resource::{ConfigResource, ResourceType};
-use crate::configs::topic::TopicConfig;
+use crate::configs::topic::{TopicConfig, TopicConfigs};
 use crate::features;
 use crate::names;
 use crate::topic::{PartitionRegistration, TopicImage};
@@ -207,6 +207,16 @@ impl Image {
         static_configs: &BTreeMap<String, String>,
     ) -> TopicConfig {
         TopicConfig::resolve(&Layers::new(self, id, static_configs), topic)
+    }
+
+    /// The settings of all topics, as a broker sees them: for whoever wants those of many.
+    #[must_use]
+    pub fn topic_configs<'a>(
+        &'a self,
+        id: BrokerId,
+        static_configs: &'a BTreeMap<String, String>,
+    ) -> TopicConfigs<'a> {
+        TopicConfigs::new(Layers::new(self, id, static_configs))
     }
 
     /// Applies a record.

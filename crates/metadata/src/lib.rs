@@ -28,7 +28,9 @@ pub mod topic;
 pub use broker::{BrokerEndpoint, BrokerRegistration, SecurityProtocol};
 pub use configs::broker::BrokerConfig;
 pub use configs::resource::{ConfigResource, ResourceType};
-pub use configs::topic::{CleanupPolicy, CompressionType, Durability, TimestampType, TopicConfig};
+pub use configs::topic::{
+    CleanupPolicy, CompressionType, Durability, TimestampType, TopicConfig, TopicConfigs,
+};
 pub use delta::{Delta, PartitionChange};
 pub use image::{Image, ImageError};
 pub use topic::{LeaderRecoveryState, PartitionRegistration, TopicImage};

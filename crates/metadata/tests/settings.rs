@@ -254,6 +254,11 @@ fn every_setting_of_a_topic_arrives() {
         unclean_leader_election_enable: true,
     };
     assert_eq!(config, expected);
+    let nothing = file(&[]);
+    let all = image.topic_configs(BrokerId(1), &nothing);
+    assert_eq!(*all.of("t"), expected);
+    assert_eq!(*all.of("u"), TopicConfig::default());
+    assert!(std::sync::Arc::ptr_eq(&all.of("u"), &all.of("v")));
     // A topic beside it has none of this.
     assert_eq!(
         image.topic_config("u", BrokerId(1), &file(&[])),

@@ -287,6 +287,9 @@ impl ConfigKey {
                 );
                 wrong(text, &why)
             }
+            (Valid::ListOf(_), Value::List(list)) if list.iter().any(String::is_empty) => {
+                Err(format!("Configuration '{name}' values must not be empty."))
+            }
             (Valid::ListOf(these), Value::List(list)) => {
                 match list.iter().find(|part| !these.contains(&part.as_str())) {
                     Some(part) => wrong(

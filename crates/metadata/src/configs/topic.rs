@@ -1,6 +1,7 @@
 //! A topic's settings as the broker works with them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use protocol::Str;
 
@@ -196,6 +197,32 @@ impl TopicConfig {
     #[must_use]
     pub fn is_zstd(&self) -> bool {
         self.compression_type == CompressionType::Zstd
+    }
+}
+
+/// The settings of many topics on one broker. Most topics have none of their own: these share one value.
+#[derive(Clone, Debug)]
+pub struct TopicConfigs<'a> {
+    layers: Layers<'a>,
+    base: Arc<TopicConfig>,
+}
+
+impl<'a> TopicConfigs<'a> {
+    /// The settings of topics as the broker of these layers sees them.
+    #[must_use]
+    pub fn new(layers: Layers<'a>) -> TopicConfigs<'a> {
+        let base = Arc::new(TopicConfig::of(&layers, &BTreeMap::new()));
+        TopicConfigs { layers, base }
+    }
+
+    /// The settings of a topic.
+    #[must_use]
+    pub fn of(&self, topic: &str) -> Arc<TopicConfig> {
+        let resource = ConfigResource::new(ResourceType::Topic, topic);
+        if self.layers.image().configs(&resource).is_empty() {
+            return self.base.clone();
+        }
+        Arc::new(TopicConfig::resolve(&self.layers, topic))
     }
 }
 
