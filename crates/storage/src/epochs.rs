@@ -122,11 +122,11 @@ impl EpochCache {
         true
     }
 
-    /// Only what starts at or before `end`, for a state that says nothing of what comes later. (An epoch
-    /// starts just there when all its records were deleted.)
+    /// Only what starts before `end`, for a state that says nothing of what comes later; and the epoch that
+    /// is left at `log_start` when all records were deleted.
     #[must_use]
-    pub fn up_to(&self, end: NextOffset) -> Vec<EpochEntry> {
-        let kept = |entry: &&EpochEntry| entry.start.end_before() <= end;
+    pub fn up_to(&self, end: NextOffset, log_start: Offset) -> Vec<EpochEntry> {
+        let kept = |entry: &&EpochEntry| entry.start.is_before(end) || entry.start == log_start;
         self.entries.iter().filter(kept).copied().collect()
     }
 

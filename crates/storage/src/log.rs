@@ -438,7 +438,7 @@ impl<D: Disk> Log<D> {
             recovery,
             claims_floor: self.next_claim - 1,
             segments: closed.map(|segment| segment.row).collect(),
-            epochs: self.epochs.up_to(recovery.offset),
+            epochs: self.epochs.up_to(recovery.offset, self.log_start),
             faulty: self.faulty.clone(),
         }
     }

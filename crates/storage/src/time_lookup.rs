@@ -37,7 +37,10 @@ pub struct TimePlan<D: Disk> {
 
 /// A search for the record with the largest timestamp.
 pub struct MaxTimePlan<D: Disk> {
+    /// The batch that has it, by the segments' own account.
     read: Option<ReadPlan<D>>,
+    /// The segment that the log starts within: its account is of deleted records too, so it is read.
+    cut: Option<TimePlan<D>>,
     max: NextOffset,
     decompressed_max: usize,
 }
@@ -60,13 +63,25 @@ impl<D: Disk> Log<D> {
         if self.health() == Health::Offline {
             return Err(ReadError::Offline);
         }
+        Ok(self.time_plan(target, max, decompressed_max, |_| true))
+    }
+
+    /// A search in some of the segments, by their base offsets.
+    fn time_plan(
+        &self,
+        target: TimestampMs,
+        max: NextOffset,
+        decompressed_max: usize,
+        wanted: impl Fn(i64) -> bool,
+    ) -> TimePlan<D> {
         let max = max.min(self.log_end_offset());
         let written = self.written.mark;
         let mut files = Vec::new();
         for segment in &self.sealed {
             let row = &segment.row;
             let from = Offset(row.base).max(self.log_start);
-            let wanted = row.max_timestamp >= target.0 && row.next > from.0 && from.is_before(max);
+            let wanted = wanted(row.base)
+                && row.max_timestamp >= target.0 && row.next > from.0 && from.is_before(max);
             let on_disk = row.base < written.segment
                 || row.base == written.segment && from.0 < written.offset.0;
             if wanted && on_disk {
@@ -75,7 +90,8 @@ impl<D: Disk> Log<D> {
         }
         let active = &self.active;
         let from = Offset(active.base).max(self.log_start);
-        if active.builder.max_timestamp() >= target.0
+        if wanted(active.base)
+            && active.builder.max_timestamp() >= target.0
             && active.base == written.segment
             && from.0 < written.offset.0
         {
@@ -87,7 +103,7 @@ impl<D: Disk> Log<D> {
             files.push(plan);
         }
         let mut memory = Vec::new();
-        let mut at = written.offset.position();
+        let mut at = written.offset.position().max(self.log_start);
         while at.is_before(max) {
             // One segment at a time.
             let Some(chunks) = self.tail.read(at, max, usize::MAX, true) else {
@@ -98,17 +114,13 @@ impl<D: Disk> Log<D> {
                 break;
             };
             at = end.header().next_offset().position();
-            memory.push(chunk);
+            let segment = self.sealed.iter().find(|segment| segment.row.next >= at.0);
+            if wanted(segment.map_or(active.base, |segment| segment.row.base)) {
+                memory.push(chunk);
+            }
         }
         let from = self.log_start;
-        Ok(TimePlan {
-            target,
-            from,
-            max,
-            files,
-            memory,
-            decompressed_max,
-        })
+        TimePlan { target, from, max, files, memory, decompressed_max }
     }
 
     /// Plans the search for the first record before `max` with the largest timestamp of the log.
@@ -120,30 +132,29 @@ impl<D: Disk> Log<D> {
         max: NextOffset,
         decompressed_max: usize,
     ) -> Result<MaxTimePlan<D>, ReadError> {
-        let closed = self
-            .sealed
-            .iter()
-            .map(|segment| (segment.row.max_timestamp, segment.row.max_timestamp_offset));
-        let builder = &self.active.builder;
-        let all = closed
-            .chain(std::iter::once((
-                builder.max_timestamp(),
-                builder.max_timestamp_offset(),
-            )))
-            .filter(|(timestamp, offset)| *timestamp >= 0 && *offset >= self.log_start.0);
+        let closed = self.sealed.iter().map(|segment| {
+            let row = &segment.row;
+            (row.base, row.max_timestamp, row.max_timestamp_offset)
+        });
+        let (active, builder) = (&self.active, &self.active.builder);
+        let (timestamp, offset) = (builder.max_timestamp(), builder.max_timestamp_offset());
+        let all = closed.chain(std::iter::once((active.base, timestamp, offset)));
+        let (whole, cut): (Vec<_>, Vec<_>) = all
+            .filter(|(_, timestamp, _)| *timestamp >= 0)
+            .partition(|(base, _, _)| *base >= self.log_start.0);
         // The first of the largest.
-        let best = all.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        let best = whole.into_iter().reduce(|best, next| if next.1 > best.1 { next } else { best });
         let read = match best {
-            Some((_, last)) if Offset(last).is_before(max) => {
+            Some((_, _, last)) if Offset(last).is_before(max) => {
                 Some(self.read(Offset(last), self.log_end_offset(), 1, true)?)
             }
             _ => None,
         };
-        Ok(MaxTimePlan {
-            read,
-            max,
-            decompressed_max,
-        })
+        let cut = cut.first().map(|(base, _, _)| {
+            let wanted = |segment: i64| segment == *base;
+            self.time_plan(TimestampMs(0), max, decompressed_max, wanted)
+        });
+        Ok(MaxTimePlan { read, cut, max, decompressed_max })
     }
 }
 
@@ -153,6 +164,49 @@ impl<D: Disk> TimePlan<D> {
     /// # Errors
     /// Those of [`ReadPlan::run`] other than damage.
     pub async fn run(self) -> Result<Option<TimestampOffset>, ReadError> {
+        let (target, from, max) = (self.target, self.from, self.max);
+        let decompressed_max = self.decompressed_max;
+        let mut found = None;
+        self.each_batch(|batch| {
+            let first = search::first_at_or_after(batch, target, from, decompressed_max);
+            found = first.map_err(|_| undecodable(batch))?.map(|found| place(batch, found));
+            Ok(found.is_some())
+        })
+        .await?;
+        Ok(found.filter(|found| found.offset.is_before(max)))
+    }
+
+    /// The record with the largest timestamp.
+    async fn run_max(self) -> Result<Option<TimestampOffset>, ReadError> {
+        let (from, max, decompressed_max) = (self.from, self.max, self.decompressed_max);
+        let mut best: Option<TimestampOffset> = None;
+        self.each_batch(|batch| {
+            let better = |timestamp| best.is_none_or(|best| timestamp > best.timestamp);
+            if !better(batch.header().max_timestamp) {
+                return Ok(false);
+            }
+            let first = search::first_at_or_after;
+            // Some of the batch's records may be deleted: each is asked for.
+            let mut target = best.map_or(TimestampMs(0), |best| TimestampMs(best.timestamp.0 + 1));
+            loop {
+                let found = first(batch, target, from, decompressed_max);
+                let Some(found) = found.map_err(|_| undecodable(batch))? else { break };
+                if found.offset.is_before(max) {
+                    best = Some(place(batch, found));
+                }
+                target = TimestampMs(found.timestamp.0 + 1);
+            }
+            Ok(false)
+        })
+        .await?;
+        Ok(best)
+    }
+
+    /// Gives each batch to `visit`, until it has enough.
+    async fn each_batch(
+        self,
+        mut visit: impl FnMut(&Batch) -> Result<bool, ReadError>,
+    ) -> Result<(), ReadError> {
         for mut plan in self.files {
             if let IndexSource::Cell(cell) = &plan.place {
                 let cell = Arc::clone(cell);
@@ -171,25 +225,26 @@ impl<D: Disk> TimePlan<D> {
                     }
                     Err(error) => return Err(error),
                 };
-                if let Some(found) =
-                    search_in(bytes.clone(), self.target, self.from, self.decompressed_max)?
-                {
-                    return Ok(Some(found).filter(|found| found.offset.is_before(self.max)));
+                let before = plan.from;
+                for batch in Batches::new(bytes).filter_map(Result::ok) {
+                    if visit(&batch)? {
+                        return Ok(());
+                    }
+                    plan.from = batch.header().next_offset().position();
                 }
-                let last = Batches::new(bytes).filter_map(Result::ok).last();
-                match last {
-                    Some(batch) => plan.from = batch.header().next_offset().position(),
-                    None => break,
+                if plan.from == before {
+                    break;
                 }
             }
         }
         for bytes in self.memory {
-            let found = search_in(bytes, self.target, self.from, self.decompressed_max)?;
-            if found.is_some() {
-                return Ok(found.filter(|found| found.offset.is_before(self.max)));
+            for batch in Batches::new(bytes).filter_map(Result::ok) {
+                if visit(&batch)? {
+                    return Ok(());
+                }
             }
         }
-        Ok(None)
+        Ok(())
     }
 }
 
@@ -199,22 +254,29 @@ impl<D: Disk> MaxTimePlan<D> {
     /// # Errors
     /// Those of [`ReadPlan::run`].
     pub async fn run(self) -> Result<Option<TimestampOffset>, ReadError> {
-        let Some(read) = self.read else {
-            return Ok(None);
+        let cut = match self.cut {
+            Some(plan) => plan.run_max().await?,
+            None => None,
         };
+        let Some(read) = self.read else { return Ok(cut) };
         let bytes = join(read.run().await?);
-        let Ok(batch) = Batch::parse(&bytes) else {
-            return Ok(None);
-        };
+        let Ok(batch) = Batch::parse(&bytes) else { return Ok(cut) };
         let found = search::max_timestamp(&batch, self.decompressed_max);
-        let found = found.map_err(|_| undecodable(&batch))?;
-        Ok(found
-            .filter(|found| found.offset.is_before(self.max))
-            .map(|found| TimestampOffset {
-                timestamp: found.timestamp,
-                offset: found.offset,
-                leader_epoch: batch.header().leader_epoch,
-            }))
+        let found = found.map_err(|_| undecodable(&batch))?.map(|found| place(&batch, found));
+        let found = found.filter(|found| found.offset.is_before(self.max));
+        Ok(match (cut, found) {
+            (Some(cut), Some(found)) if found.timestamp > cut.timestamp => Some(found),
+            (Some(cut), _) => Some(cut),
+            (None, found) => found,
+        })
+    }
+}
+
+fn place(batch: &Batch, found: search::TimestampedOffset) -> TimestampOffset {
+    TimestampOffset {
+        timestamp: found.timestamp,
+        offset: found.offset,
+        leader_epoch: batch.header().leader_epoch,
     }
 }
 
@@ -225,25 +287,6 @@ fn undecodable(batch: &Batch) -> ReadError {
         to,
         reason: "the records cannot be unpacked",
     }
-}
-
-fn search_in(
-    bytes: Bytes,
-    target: TimestampMs,
-    from: Offset,
-    decompressed_max: usize,
-) -> Result<Option<TimestampOffset>, ReadError> {
-    for batch in Batches::new(bytes).filter_map(Result::ok) {
-        let found = search::first_at_or_after(&batch, target, from, decompressed_max);
-        if let Some(found) = found.map_err(|_| undecodable(&batch))? {
-            return Ok(Some(TimestampOffset {
-                timestamp: found.timestamp,
-                offset: found.offset,
-                leader_epoch: batch.header().leader_epoch,
-            }));
-        }
-    }
-    Ok(None)
 }
 
 /// Chunks as one piece.
