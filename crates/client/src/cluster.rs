@@ -146,6 +146,10 @@ impl<E: Env> Cluster<E> {
         self.now().after(self.options.timeout)
     }
 
+    pub(crate) fn options_and_rng(&mut self) -> (&ClientOptions, &mut ChaCha8Rng) {
+        (&self.options, &mut self.rng)
+    }
+
     /// When a request that is sent now must be answered.
     fn request_deadline(&self, deadline: Mono) -> Mono {
         deadline.min(self.now().after(self.options.request_timeout))

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod cluster;
 pub mod connection;
+pub mod consumer;
 mod error;
 pub mod metadata;
 pub mod offsets;
@@ -12,6 +13,7 @@ pub mod producer;
 pub use admin::Admin;
 pub use cluster::{Cluster, CoordinatorKind, Lane, Repeat, Topics};
 pub use connection::{Connection, Versions};
+pub use consumer::{Consumer, ConsumerOptions, ConsumerRecord, LogState, Reset, Start};
 pub use error::{Error, Outcome, Result};
 pub use metadata::{Metadata, Node, Partition, Topic, TopicPartition};
 pub use offsets::{FoundOffset, Isolation, OffsetSpec};
