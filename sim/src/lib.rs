@@ -4,4 +4,4 @@
 //! given out here again. What a run does in it (workloads, scenarios) and who judges it (oracles) belongs
 //! to this crate.
 
-pub use world::*;
+pub use ::world::*;

@@ -176,6 +176,14 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// As the operating system says.
     fn free_bytes(&self, path: &Path) -> impl Future<Output = io::Result<u64>> + Send + 'static;
 
+    /// Size of the file system of `path`, in bytes.
+    ///
+    /// # Errors
+    /// As the operating system says; `Unsupported` where nobody knows.
+    fn total_bytes(&self, _path: &Path) -> impl Future<Output = io::Result<u64>> + Send + 'static {
+        async { Err(io::ErrorKind::Unsupported.into()) }
+    }
+
     /// Takes the lock of a directory (a file `.lock` in it), so that two processes never own the same
     /// data. Held until the process ends or [`Disk`] is dropped with all its clones.
     ///

@@ -13,7 +13,7 @@
     reason = "native: this crate stands where the operating system stands"
 )]
 
-pub mod world;
+mod world;
 
 pub mod node;
 pub mod profile;
@@ -21,7 +21,7 @@ pub mod profile;
 pub mod clock;
 pub mod disk;
 pub mod entropy;
-pub mod env;
+mod env;
 pub mod executor;
 pub mod faults;
 pub mod network;
@@ -36,7 +36,7 @@ pub mod tripwire;
 
 pub use env::SimEnv;
 pub use executor::Schedule;
-pub use faults::power_loss::Leaves;
+pub use faults::power_loss::{Leaves, Piece};
 pub use faults::{AfterFailure, Damage, Harm, HarmKind};
 pub use node::{NodeId, Stop};
 pub use profile::{DiskProfile, Limits, NetworkProfile, Profile};

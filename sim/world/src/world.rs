@@ -15,7 +15,7 @@ use crate::disk::DiskState;
 use crate::env::SimEnv;
 use crate::executor::Due;
 use crate::executor::task::{BoxedTask, Polling};
-use crate::faults::power_loss::Leaves;
+use crate::faults::power_loss::{Keep, Leaves, Piece};
 use crate::network::connection::FIRST_PORT;
 use crate::node::{NodeId, NodeState, Power, Stop};
 use crate::profile::Profile;
@@ -126,6 +126,13 @@ pub struct World {
     recent: VecDeque<(u32, &'static str)>,
     profile: Profile,
     seed: u64,
+}
+
+/// What a power loss leaves.
+enum Rule<'a> {
+    Drawn,
+    Leaves(Leaves),
+    Pieces(Keep<'a>),
 }
 
 enum Step {
@@ -318,21 +325,33 @@ impl World {
     /// Kills the process on a node. What its calls saw on the disk stays; calls under way may or may not
     /// happen. Nothing happens if none runs.
     pub fn kill(&mut self, node: NodeId) {
-        self.stop(node, Stop::Killed, None);
+        self.stop(node, Stop::Killed, Rule::Drawn);
     }
 
     /// Takes the power from a machine. Of what was not synced, the seed decides what is left. The machine
     /// is off until [`World::start`].
     pub fn lose_power(&mut self, node: NodeId) {
-        self.stop(node, Stop::PowerLost, None);
+        self.stop(node, Stop::PowerLost, Rule::Drawn);
     }
 
     /// The same, with a given rule for what is left.
     pub fn lose_power_leaving(&mut self, node: NodeId, leaves: Leaves) {
-        self.stop(node, Stop::PowerLost, Some(leaves));
+        self.stop(node, Stop::PowerLost, Rule::Leaves(leaves));
     }
 
-    fn stop(&mut self, node: NodeId, how: Stop, leaves: Option<Leaves>) {
+    /// The same, with a say in every name, length and sector that is not durable: for enumerating crashes.
+    /// Calls under way count as made.
+    pub fn lose_power_keeping(&mut self, node: NodeId, mut keep: impl FnMut(Piece<'_>) -> bool) {
+        self.stop(node, Stop::PowerLost, Rule::Pieces(&mut keep));
+    }
+
+    /// How many calls have taken effect on a node's disk: the points at which it may crash.
+    #[must_use]
+    pub fn disk_calls(&self, node: NodeId) -> u64 {
+        self.core().disk_of(node.0).executed
+    }
+
+    fn stop(&mut self, node: NodeId, how: Stop, rule: Rule<'_>) {
         let (tasks, env) = {
             let mut core = self.core();
             let core = &mut *core;
@@ -357,11 +376,14 @@ impl World {
             core.trace(node.0, Event::Stopped { how });
             core.network_stop(node.0, how);
             let disk = &mut core.disks[disk];
-            let timers = if how == Stop::PowerLost {
-                let leaves = leaves.unwrap_or_else(|| Leaves::draw(&mut disk.rng));
-                disk.lose_power(now, leaves)
-            } else {
-                disk.kill(now)
+            let timers = match rule {
+                _ if how != Stop::PowerLost => disk.kill(now),
+                Rule::Drawn => {
+                    let leaves = Leaves::draw(&mut disk.rng);
+                    disk.lose_power(now, leaves)
+                }
+                Rule::Leaves(leaves) => disk.lose_power(now, leaves),
+                Rule::Pieces(keep) => disk.lose_power_keeping(now, keep),
             };
             for timer in timers {
                 core.timers.cancel(timer);
@@ -775,7 +797,7 @@ impl World {
         self.check_limits(node, name)?;
         self.tell_observers()?;
         if main_ended {
-            self.stop(NodeId(node), Stop::Exited, None);
+            self.stop(NodeId(node), Stop::Exited, Rule::Drawn);
         }
         Ok(())
     }

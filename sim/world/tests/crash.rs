@@ -8,7 +8,7 @@ use bytes::Bytes;
 use env::{
     AlignedBuf, Allocation, Disk, Either, Env, File, OpenMode, OpenOptions, Spawner, SyncKind, race,
 };
-use world::{Leaves, NodeId, Profile, SimEnv, World};
+use world::{Leaves, NodeId, Piece, Profile, SimEnv, World};
 
 const FILE: &str = "/data/file";
 
@@ -592,4 +592,85 @@ fn directories_vanish_with_all_that_is_in_them() {
         },
     );
     assert_eq!(found, BTreeSet::from([false, true]));
+}
+
+#[test]
+fn crashes_can_be_enumerated() {
+    // A new file and a rename over an old one, and three sectors in two writes: five pieces.
+    let crash = |kept: u32| {
+        let (mut world, node) = new_world(7);
+        run(&mut world, node, |env| async move {
+            let file = durable_file(&env, filled(1, 1024)).await;
+            file.write_at(0, vec![filled(2, 600)])
+                .await
+                .expect("a write");
+            file.write_at(1024, vec![filled(3, 10)])
+                .await
+                .expect("a write");
+            let new = Path::new("/data/new");
+            env.disk()
+                .open(new, OpenOptions::CREATE_NEW)
+                .await
+                .expect("a file");
+            env.disk()
+                .rename(new, Path::new("/data/renamed"))
+                .await
+                .expect("a rename");
+        });
+        let mut pieces = Vec::new();
+        world.lose_power_keeping(node, |piece| {
+            pieces.push(match piece {
+                Piece::Name { name } => name.to_owned(),
+                Piece::Length { len, .. } => format!("length {len}"),
+                Piece::Sector { sector, .. } => format!("sector {sector}"),
+            });
+            kept & (1 << (pieces.len() - 1)) != 0
+        });
+        let content = world.durable_bytes(node, Path::new(FILE)).expect("a file");
+        let names = ["new", "renamed"].map(|name| {
+            world
+                .durable_bytes(node, &Path::new("/data").join(name))
+                .is_some()
+        });
+        (pieces, content, names)
+    };
+    let (pieces, content, names) = crash(0);
+    assert_eq!(
+        pieces,
+        ["new", "renamed", "sector 0", "sector 1", "sector 2"]
+    );
+    assert_eq!((content, names), (filled(1, 1024), [false, false]));
+    let (_, content, names) = crash(0b11111);
+    let whole = [vec![2; 600], vec![1; 424], vec![3; 10]].concat();
+    assert_eq!((content, names), (whole.into(), [false, true]));
+    let (_, content, names) = crash(0b01001);
+    let second = [vec![1; 512], vec![2; 88], vec![1; 424]].concat();
+    assert_eq!((content, names), (second.into(), [true, false]));
+    let outcomes: BTreeSet<_> = (0..32).map(|kept| (crash(kept).1, crash(kept).2)).collect();
+    assert_eq!(
+        outcomes.len(),
+        8 * 3,
+        "both renamed and not made is renamed"
+    );
+}
+
+#[test]
+fn crash_points_can_be_counted() {
+    let (mut world, node) = new_world(0);
+    let before = world.disk_calls(node);
+    let env = world.env(node);
+    world.spawn(node, "writer", async move {
+        let file = open(&env).await;
+        for at in 0..10 {
+            file.write_at(at * 10, vec![filled(1, 10)])
+                .await
+                .expect("a write");
+        }
+    });
+    let limit = std::time::Duration::from_secs(1);
+    world
+        .run_until(limit, |world| world.disk_calls(node) == before + 4)
+        .expect("a clean run");
+    let content = world.visible_bytes(node, Path::new(FILE)).expect("a file");
+    assert_eq!(content.len(), 30, "an open and three writes");
 }

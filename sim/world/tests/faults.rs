@@ -268,6 +268,39 @@ fn a_full_disk_takes_what_fits_and_recovers() {
 }
 
 #[test]
+fn a_disk_may_be_full_for_a_while() {
+    let disk = DiskProfile {
+        no_space_ppm: 100_000,
+        ..DiskProfile::calm()
+    };
+    let (mut world, node) = with_disk(0, disk);
+    let (failures, longest) = run(&mut world, node, |env| async move {
+        let file = loop {
+            if let Ok(file) = env.disk().open(path(), OpenOptions::CREATE).await {
+                break file;
+            }
+        };
+        let (mut failures, mut streak, mut longest) = (0, 0, 0);
+        for at in 0..200 {
+            match file.write_at(at * 4096, vec![filled(1, 4096)]).await {
+                Ok(()) => streak = 0,
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::StorageFull);
+                    failures += 1;
+                    streak += 1;
+                    longest = longest.max(streak);
+                    let later = env.clock().mono().after(Duration::from_millis(100));
+                    env.clock().sleep_until(later).await;
+                }
+            }
+        }
+        (failures, longest)
+    });
+    assert!((10..190).contains(&failures), "{failures}");
+    assert!(longest > 3, "it lasts: {longest}");
+}
+
+#[test]
 fn slow_and_stalled_disks_take_their_time() {
     let (mut world, node) = new_world(0, Damage::None);
     let time = |env: SimEnv| async move {

@@ -39,6 +39,7 @@ pub(crate) enum Request {
         upto: u64,
     },
     FreeBytes,
+    TotalBytes,
     LockDir {
         path: PathBuf,
         owner: LockOwner,
@@ -100,6 +101,7 @@ impl Request {
             Request::Read { .. }
                 | Request::List { .. }
                 | Request::FreeBytes
+                | Request::TotalBytes
                 | Request::Len { .. }
                 | Request::LockDir { .. }
         )
@@ -115,6 +117,7 @@ impl Request {
             Request::List { .. } => "list",
             Request::SyncDir { .. } => "sync-dir",
             Request::FreeBytes => "free-bytes",
+            Request::TotalBytes => "total-bytes",
             Request::LockDir { .. } => "lock-dir",
             Request::Read { .. } => "read",
             Request::Write { .. } => "write",
@@ -137,7 +140,7 @@ impl Request {
             | Request::LockDir { path: p, .. } => (path(p), 0, 0),
             Request::Rename { from, to } => (path(from), path(to), 0),
             Request::SyncDir { dir, upto } => (*dir, *upto, 0),
-            Request::FreeBytes => (0, 0, 0),
+            Request::FreeBytes | Request::TotalBytes => (0, 0, 0),
             Request::Read {
                 ino, offset, len, ..
             } => (*ino, *offset, *len as u64),

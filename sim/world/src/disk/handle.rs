@@ -365,6 +365,10 @@ impl Disk for SimDisk {
         number(self.call(Request::FreeBytes))
     }
 
+    fn total_bytes(&self, _path: &Path) -> impl Future<Output = io::Result<u64>> + Send + 'static {
+        number(self.call(Request::TotalBytes))
+    }
+
     fn lock_dir(&self, path: &Path) -> impl Future<Output = io::Result<()>> + Send + 'static {
         let owner = (self.0.handle.node, self.0.handle.incarnation, self.0.id);
         done(self.call(Request::LockDir {

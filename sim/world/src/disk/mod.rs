@@ -38,6 +38,8 @@ pub(crate) struct DiskState {
     pub(crate) capacity: u64,
     pub(crate) used: u64,
     locks: BTreeMap<Ino, LockOwner>,
+    /// Calls that have taken effect: crash points.
+    pub(crate) executed: u64,
 }
 
 /// An error of the operating system by its number.
@@ -55,11 +57,13 @@ impl DiskState {
             capacity: profile.capacity_bytes / PAGE,
             used: 0,
             locks: BTreeMap::new(),
+            executed: 0,
         }
     }
 
     /// Carries out a call at its moment. The second value is a digest for the trace.
     pub(crate) fn execute(&mut self, now: u64, request: &Request) -> (io::Result<Reply>, u64) {
+        self.executed += 1;
         let done = |result: io::Result<()>| (result.map(|()| Reply::Done), 0);
         match request {
             Request::Open {
@@ -72,7 +76,7 @@ impl DiskState {
                     && let Err(error) =
                         self.faults
                             .no_space
-                            .check(&mut self.rng, self.used, self.capacity)
+                            .check(&mut self.rng, now, self.used, self.capacity)
                 {
                     return (Err(error), 0);
                 }
@@ -88,7 +92,7 @@ impl DiskState {
                 if let Err(error) =
                     self.faults
                         .no_space
-                        .check(&mut self.rng, self.used, self.capacity)
+                        .check(&mut self.rng, now, self.used, self.capacity)
                 {
                     return (Err(error), 0);
                 }
@@ -106,7 +110,7 @@ impl DiskState {
                     && let Err(error) =
                         self.faults
                             .no_space
-                            .check(&mut self.rng, self.used, self.capacity)
+                            .check(&mut self.rng, now, self.used, self.capacity)
                 {
                     return (Err(error), 0);
                 }
@@ -130,6 +134,7 @@ impl DiskState {
                 let free = self.capacity.saturating_sub(self.used) * PAGE;
                 (Ok(Reply::Number(free)), free)
             }
+            Request::TotalBytes => (Ok(Reply::Number(self.capacity * PAGE)), self.capacity),
             Request::LockDir { path, owner } => done(self.lock(path, *owner)),
             Request::Read {
                 ino,
@@ -156,7 +161,7 @@ impl DiskState {
                 offset,
                 len,
                 extend,
-            } => done(self.allocate(*ino, *offset, *len, *extend)),
+            } => done(self.allocate(now, *ino, *offset, *len, *extend)),
             Request::SetLen { ino, len } => done(self.set_len(*ino, *len)),
             Request::Len { ino } => {
                 let len = self.tree.file(*ino).map(|file| file.visible.len());
@@ -287,7 +292,7 @@ impl DiskState {
         for buffer in buffers {
             let missing = file.pages_missing(at, buffer.len() as u64);
             let room = self.capacity.saturating_sub(self.used);
-            if missing > 0 && (missing > room || self.faults.no_space.strikes(&mut self.rng)) {
+            if missing > 0 && (missing > room || self.faults.no_space.strikes(&mut self.rng, now)) {
                 // A full disk takes what fits.
                 let fits = (room.min(missing - 1) * PAGE).min(buffer.len() as u64 - 1) as usize;
                 let part = buffer.slice(..fits);
@@ -318,7 +323,14 @@ impl DiskState {
         Ok(())
     }
 
-    fn allocate(&mut self, ino: Ino, offset: u64, len: u64, extend: bool) -> io::Result<()> {
+    fn allocate(
+        &mut self,
+        now: u64,
+        ino: Ino,
+        offset: u64,
+        len: u64,
+        extend: bool,
+    ) -> io::Result<()> {
         let Some(file) = self.tree.file_mut(ino) else {
             return Err(os_error(libc::EBADF));
         };
@@ -327,7 +339,7 @@ impl DiskState {
             .ok_or_else(|| os_error(libc::EFBIG))?;
         let missing = file.pages_missing(offset, len);
         if missing > self.capacity.saturating_sub(self.used)
-            || (missing > 0 && self.faults.no_space.strikes(&mut self.rng))
+            || (missing > 0 && self.faults.no_space.strikes(&mut self.rng, now))
         {
             return Err(os_error(libc::ENOSPC));
         }

@@ -9,6 +9,7 @@ use crate::seed::{ChaCha8Rng, Draw};
 pub(crate) struct NoSpace {
     ppm: u32,
     armed: u32,
+    full_until: u64,
 }
 
 impl NoSpace {
@@ -16,6 +17,7 @@ impl NoSpace {
         NoSpace {
             ppm: profile.no_space_ppm,
             armed: 0,
+            full_until: 0,
         }
     }
 
@@ -25,26 +27,31 @@ impl NoSpace {
     }
 
     pub(crate) fn heal(&mut self) {
-        (self.ppm, self.armed) = (0, 0);
+        (self.ppm, self.armed, self.full_until) = (0, 0, 0);
     }
 
     /// Whether this call, which needs room, is told that there is none.
-    pub(crate) fn strikes(&mut self, rng: &mut ChaCha8Rng) -> bool {
+    pub(crate) fn strikes(&mut self, rng: &mut ChaCha8Rng, now: u64) -> bool {
         if self.armed > 0 {
             self.armed -= 1;
             return true;
         }
-        rng.chance(self.ppm)
+        if rng.chance(self.ppm) {
+            // Somebody else's files: gone in a moment, or after a while.
+            self.full_until = now + rng.magnitude(1, 10_000_000_000);
+        }
+        now < self.full_until
     }
 
     /// For calls that need room for a name.
     pub(crate) fn check(
         &mut self,
         rng: &mut ChaCha8Rng,
+        now: u64,
         used: u64,
         capacity: u64,
     ) -> io::Result<()> {
-        if used >= capacity || self.strikes(rng) {
+        if used >= capacity || self.strikes(rng, now) {
             return Err(os_error(libc::ENOSPC));
         }
         Ok(())

@@ -28,6 +28,33 @@ pub enum Leaves {
     Any(u32),
 }
 
+/// A piece of what is not durable: the medium holds it or does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// A name that was made, removed or renamed.
+    Name {
+        /// The name, within its directory.
+        name: &'a str,
+    },
+    /// A file was cut or lengthened.
+    Length {
+        /// The file, among those with unsynced changes.
+        file: u64,
+        /// The new length.
+        len: u64,
+    },
+    /// A sector, or the part of it that a write covered.
+    Sector {
+        /// The file, among those with unsynced changes.
+        file: u64,
+        /// The sector's number in the file.
+        sector: u64,
+    },
+}
+
+/// Decides on each piece in turn, in the order in which the changes were made, names first.
+pub type Keep<'a> = &'a mut dyn FnMut(Piece<'_>) -> bool;
+
 pub(crate) struct PowerLoss {
     tail_garbage_ppm: u32,
     garbage_in_new_sectors: bool,
@@ -107,6 +134,56 @@ impl DiskState {
                     kind: HarmKind::TailGarbage,
                 });
             }
+        }
+        self.process_died();
+        timers
+    }
+}
+
+impl DiskState {
+    /// Ends the process that uses the disk, and leaves of what was not durable exactly the pieces that
+    /// `keep` wants. Calls under way count as made.
+    pub(crate) fn lose_power_keeping(&mut self, now: u64, keep: Keep<'_>) -> Vec<TimerId> {
+        let mut timers = Vec::new();
+        for call in self.calls.take_all() {
+            timers.extend(call.timers.into_iter().flatten());
+            let durable_at_once =
+                matches!(call.request, Request::Sync { .. } | Request::SyncDir { .. });
+            if call.result.is_none() && call.request.changes() && !durable_at_once {
+                let _ = self.execute(now, &call.request);
+            }
+        }
+        let changes = std::mem::take(&mut self.tree.changes);
+        self.tree
+            .settle(changes, |change| keep(Piece::Name { name: &change.name }));
+        self.tree.remount();
+        let inos: Vec<u64> = self.tree.files().map(|(ino, _)| ino).collect();
+        for ino in inos {
+            let Some(file) = self.tree.file_mut(ino) else {
+                continue;
+            };
+            for change in std::mem::take(&mut file.pending) {
+                match change.change {
+                    Change::SetLen(len) => {
+                        if keep(Piece::Length { file: ino, len }) {
+                            file.durable.set_len(len, change.sequence);
+                        }
+                    }
+                    Change::Write { offset, data } => {
+                        let end = offset + data.len() as u64;
+                        for sector in offset / SECTOR..end.div_ceil(SECTOR) {
+                            if keep(Piece::Sector { file: ino, sector }) {
+                                let from = offset.max(sector * SECTOR);
+                                let until = end.min((sector + 1) * SECTOR);
+                                let part = (from - offset) as usize..(until - offset) as usize;
+                                file.durable.write(from, &data[part], change.sequence);
+                            }
+                        }
+                    }
+                }
+            }
+            file.visible = file.durable.clone();
+            file.phantom.clear();
         }
         self.process_died();
         timers
