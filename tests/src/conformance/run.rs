@@ -142,6 +142,11 @@ impl Runner<'_> {
                 std::thread::sleep(Duration::from_millis(*ms));
                 Ok(None)
             }
+            Action::Coordinator { group } => {
+                let group = self.interpolate(group)?;
+                self.wait_for_coordinator(&group)?;
+                Ok(None)
+            }
             Action::Create {
                 name,
                 partitions,
@@ -387,24 +392,36 @@ impl Runner<'_> {
     }
 
     fn wait_for_log(&mut self, name: &str, partition: i64) -> Result<()> {
-        let schemas = self.schemas;
-        let text = format!(
+        let body = Value::parse(&format!(
             r#"{{ReplicaId: -1, Topics: [{{Name: "{name}", Partitions: [{{PartitionIndex: {partition}, Timestamp: -1}}]}}]}}"#
-        );
-        let body = Value::parse(&text)?;
+        ))?;
+        self.set_up("ListOffsets", 5, &body, "Topics[0].Partitions[0].ErrorCode")
+    }
+
+    fn wait_for_coordinator(&mut self, group: &str) -> Result<()> {
+        self.normaliser.chose(&Value::Str(group.to_owned()));
+        let body = Value::parse(&format!(r#"{{Key: "{group}", KeyType: 0}}"#))?;
+        self.set_up("FindCoordinator", 3, &body, "ErrorCode")?;
+        // It may still be loading.
+        let body = Value::parse(&format!(r#"{{GroupId: "{group}", Topics: []}}"#))?;
+        self.set_up("OffsetFetch", 5, &body, "ErrorCode")
+    }
+
+    /// Asks until the error at `path` is none.
+    fn set_up(&mut self, api: &str, version: i16, body: &Value, path: &str) -> Result<()> {
+        let schemas = self.schemas;
         let started = Instant::now();
         loop {
             let connection = self.connection("setup")?;
-            connection.send(schemas, "ListOffsets", 5, &body, |_| {}, true)?;
+            connection.send(schemas, api, version, body, |_| {}, true)?;
             let reply = connection.receive(schemas)?;
             if let Reply::Answer(answer) = &reply
-                && answer.at("Topics[0].Partitions[0].ErrorCode")
-                    == Some(&Value::Word("NONE".to_owned()))
+                && answer.at(path) == Some(&Value::Word("NONE".to_owned()))
             {
                 return Ok(());
             }
             if started.elapsed() > UNTIL {
-                bail!("topic {name:?} has no log: {reply:?}");
+                bail!("{api} {} is never answered well: {reply:?}", body.flat());
             }
             std::thread::sleep(Duration::from_millis(20));
         }

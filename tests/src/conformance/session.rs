@@ -86,6 +86,11 @@ pub enum Action {
         /// For so long.
         ms: u64,
     },
+    /// Waits until a group has its coordinator. Not an exchange.
+    Coordinator {
+        /// The group, as text with variables.
+        group: String,
+    },
     /// Makes a topic and waits until it can be used. Not an exchange.
     Create {
         /// Its name, as text with variables.
@@ -475,6 +480,13 @@ impl Reader<'_> {
                 self.to_line_end();
                 let ms = rest.strip_suffix("ms").context("sleep 100ms")?.parse()?;
                 Ok(Action::Sleep { ms })
+            }
+            "coordinator" => {
+                self.cursor.take("coordinator");
+                let Value::Str(group) = self.cursor.value()? else {
+                    bail!("coordinator \"GROUP\"");
+                };
+                Ok(Action::Coordinator { group })
             }
             "create" => {
                 self.cursor.take("create");
