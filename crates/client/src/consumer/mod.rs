@@ -370,6 +370,13 @@ impl<E: Env> Consumer<E> {
 
     /// Looks up the places of partitions that have no offset yet.
     async fn look_up(&mut self, until: Mono) -> Result<()> {
+        // A second round for timestamps later than every record.
+        while self.look_up_once(until).await? {}
+        Ok(())
+    }
+
+    /// Returns whether there was something to look up. What failed is held back.
+    async fn look_up_once(&mut self, until: Mono) -> Result<bool> {
         let now = self.cluster.now();
         let mut places = BTreeMap::new();
         for (at, assigned) in &self.partitions {
@@ -380,7 +387,7 @@ impl<E: Env> Consumer<E> {
             }
         }
         if places.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let least = now.after(self.cluster.options().request_timeout);
         let deadline = until.max(least).min(self.cluster.deadline());
@@ -397,7 +404,13 @@ impl<E: Env> Consumer<E> {
                         None => Start::Place(OffsetSpec::Latest),
                     };
                     let token = self.token();
-                    if let Some(assigned) = self.partitions.get_mut(&at) {
+                    let Some(assigned) = self.partitions.get_mut(&at) else {
+                        continue;
+                    };
+                    if assigned.start == start {
+                        // Even the end was not found: ask again, but not at once.
+                        self.hold_back(&at);
+                    } else {
                         assigned.seek(start, token);
                     }
                 }
@@ -409,7 +422,7 @@ impl<E: Env> Consumer<E> {
                 }
             }
         }
-        failed.map_or(Ok(()), Err)
+        failed.map_or(Ok(true), Err)
     }
 
     /// Leaves a partition alone for a while.
