@@ -227,11 +227,10 @@ impl QuorumReplica {
     }
 
     fn synced(&mut self, fence: Fence, upto: NextOffset, out: &mut Vec<Effect>) {
-        let ours = fence == self.fence || mutant!("CON-12");
-        if !ours || self.role == Role::Resigned {
+        if fence != self.fence || self.role == Role::Resigned {
             return;
         }
-        if upto > self.log_end && !mutant!("CON-12") {
+        if upto > self.log_end {
             let reason = format!(
                 "offset {upto} was synced, but the log ends at {}",
                 self.log_end
@@ -241,7 +240,7 @@ impl QuorumReplica {
         self.durable_end = if mutant!("CON-27") {
             upto
         } else {
-            self.durable_end.max(upto).min(self.log_end)
+            self.durable_end.max(upto)
         };
         self.advance_high_watermark(out);
     }
