@@ -197,7 +197,8 @@ impl World {
         harms
     }
 
-    /// A file as the medium holds it, for crash enumerators and oracles; `None` if there is none.
+    /// A file, by the name that calls see, as the medium holds it: for crash enumerators and oracles.
+    /// `None` if there is none.
     #[must_use]
     pub fn durable_bytes(&self, node: NodeId, path: &Path) -> Option<Bytes> {
         let mut core = self.core();
