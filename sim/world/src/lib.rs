@@ -1,11 +1,11 @@
-//! The world as a seed: [`env::Env`] over an executor, clocks, a network and disks that a seed decides.
+//! The world as a seed: [`::env::Env`] over an executor, clocks, a network and disks that a seed decides.
 //!
 //! Everything that a process may observe follows from the seed and from what the processes do: the same
 //! seed gives the same run, event by event, on every machine ([`trace`] proves it, [`meta`] compares).
 //! Nothing here knows of Ottla. What runs in the world and who judges it is the business of the crate
 //! `sim`.
 //!
-//! The rooms: [`world`] owns nodes and turns the crank; [`executor`] says who runs next; [`clock`],
+//! The rooms: [`World`] owns nodes and turns the crank; [`executor`] says who runs next; [`clock`],
 //! [`entropy`], [`network`], [`disk`] and [`spawner`] are what a process sees; [`faults`] is what breaks.
 #![allow(
     clippy::disallowed_types,

@@ -4,7 +4,7 @@
 //! little with every poll); which of the ready tasks is polled next is the seed's choice. Tasks belong to
 //! a process: when it dies they are dropped, wherever they were suspended.
 //!
-//! This module holds the parts; [`crate::world`] turns the crank.
+//! This module holds the parts; [`crate::World`] turns the crank.
 
 pub(crate) mod ready;
 pub(crate) mod task;
