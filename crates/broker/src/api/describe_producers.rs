@@ -1,0 +1,99 @@
+//! DescribeProducers (key 61): the idempotent producers that partitions know (KIP-664).
+
+use std::collections::BTreeMap;
+
+use env::Env;
+use futures_util::future::join_all;
+use protocol::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
+use protocol::{DescribeProducersRequest, DescribeProducersResponse, Str};
+use tokio::sync::oneshot;
+use types::{ErrorCode, PartitionIndex, TopicPartition};
+
+use super::Call;
+use crate::answer::Reply;
+use crate::shard::ShardMessage;
+
+pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: DescribeProducersRequest) -> Reply {
+    let view = call.context.view();
+    let mut response = DescribeProducersResponse::default();
+    let mut places: BTreeMap<TopicPartition, (usize, usize)> = BTreeMap::new();
+    for topic in request.topics {
+        let found = view.topic_by_name(&topic.name);
+        let invalid = metadata::names::check(&topic.name).is_err();
+        let mut out = TopicResponse {
+            name: topic.name,
+            ..Default::default()
+        };
+        for index in topic.partition_indexes {
+            let mut answer = PartitionResponse {
+                partition_index: index,
+                ..Default::default()
+            };
+            match found.filter(|found| found.has_partition(index)) {
+                Some(found) => {
+                    let partition = TopicPartition {
+                        topic_id: found.id,
+                        partition: PartitionIndex(index),
+                    };
+                    places.insert(partition, (response.topics.len(), out.partitions.len()));
+                }
+                None => {
+                    let error = if invalid {
+                        ErrorCode::INVALID_TOPIC_EXCEPTION
+                    } else {
+                        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+                    };
+                    answer.error_code = error.0;
+                    answer.error_message = Some(Str::from(error.message()));
+                }
+            }
+            out.partitions.push(answer);
+        }
+        response.topics.push(out);
+    }
+    let mut waiting = Vec::new();
+    for (shard, partitions) in call.context.by_shard(places.keys().copied(), |p| *p) {
+        let (reply, answer) = oneshot::channel();
+        let _ = call.context.shards[shard]
+            .send(ShardMessage::Producers(partitions, reply))
+            .await;
+        waiting.push(answer);
+    }
+    call.to.later(async move {
+        let mut unanswered = places.clone();
+        for answers in join_all(waiting).await.into_iter().flatten() {
+            for (partition, producers) in answers {
+                unanswered.remove(&partition);
+                let (topic, at) = places[&partition];
+                let out = &mut response.topics[topic].partitions[at];
+                match producers {
+                    Err(error) => {
+                        out.error_code = error.0;
+                        out.error_message = Some(Str::from(error.message()));
+                    }
+                    Ok(producers) => {
+                        out.active_producers = producers
+                            .into_iter()
+                            .map(|producer| ProducerState {
+                                producer_id: producer.producer_id.0,
+                                producer_epoch: i32::from(producer.producer_epoch.0),
+                                last_sequence: producer.last_sequence.0,
+                                last_timestamp: producer.timestamp.0,
+                                coordinator_epoch: producer.coordinator_epoch,
+                                current_txn_start_offset: producer
+                                    .current_txn_first_offset
+                                    .map_or(-1, |offset| offset.0),
+                            })
+                            .collect();
+                    }
+                }
+            }
+        }
+        for (topic, at) in unanswered.into_values() {
+            let out = &mut response.topics[topic].partitions[at];
+            out.error_code = ErrorCode::NOT_LEADER_OR_FOLLOWER.0;
+            out.error_message = Some(Str::from(ErrorCode::NOT_LEADER_OR_FOLLOWER.message()));
+        }
+        response
+    })
+}

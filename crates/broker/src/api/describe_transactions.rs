@@ -1,0 +1,25 @@
+//! DescribeTransactions (key 65): there is no transaction coordinator yet, so no transaction to describe.
+
+use env::Env;
+use protocol::describe_transactions_response::TransactionState;
+use protocol::{DescribeTransactionsRequest, DescribeTransactionsResponse};
+use types::ErrorCode;
+
+use super::Call;
+use crate::answer::Reply;
+
+pub(crate) async fn handle<E: Env>(
+    call: Call<'_, E>,
+    request: DescribeTransactionsRequest,
+) -> Reply {
+    let state = |transactional_id| TransactionState {
+        error_code: ErrorCode::TRANSACTIONAL_ID_NOT_FOUND.0,
+        transactional_id,
+        ..Default::default()
+    };
+    let response = DescribeTransactionsResponse {
+        transaction_states: request.transactional_ids.into_iter().map(state).collect(),
+        ..Default::default()
+    };
+    call.to.now(&response)
+}

@@ -1,0 +1,292 @@
+//! Hosts the group coordinator of one partition of `__consumer_offsets`.
+//!
+//! The machine is the replay of the partition's log. A decision's records are appended as one batch and
+//! replayed at once, so the next request sees them; its answers wait until everything written by then is
+//! committed, answers without records too: nobody is told what a crash could take back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use env::{Disk, Entropy, Env};
+use group::{GroupConfig, GroupCoordinator, Record, Request, Response};
+use records::{BatchBuilder, BatchHeader, Codec, Validated};
+use state_machine::{Decision, KeyValue, LogRecord, StateMachine, Ticket};
+use storage::error::ReadError;
+use storage::read::ReadPlan;
+use tokio::sync::oneshot;
+use types::{ErrorCode, LookupMap, Mono, NextOffset, Now, Offset, TimestampMs, TopicPartition};
+
+/// What the group machine decided.
+pub(crate) type GroupDecision = Decision<Record, Response>;
+
+type Answer = oneshot::Sender<Result<Response, ErrorCode>>;
+
+/// Bytes read at a time while replaying.
+pub(crate) const REPLAY_BYTES: usize = 1024 * 1024;
+/// Bytes that a batch of group records may unpack to.
+const DECOMPRESSED_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+enum State {
+    /// Nobody knows yet what the log says.
+    Loading,
+    /// Serving.
+    Active(Box<(GroupCoordinator, <GroupCoordinator as StateMachine>::Soft)>),
+    /// What the log says could not be read, or what was decided could not be written.
+    Failed(ErrorCode),
+}
+
+/// A step of a replay.
+pub(crate) struct Replayed {
+    machine: Box<GroupCoordinator>,
+    /// Everything below has been replayed.
+    pub at: Offset,
+    error: Option<String>,
+}
+
+/// The coordinator of one partition.
+pub(crate) struct Coordinator {
+    fresh: Box<dyn Fn() -> GroupCoordinator + Send>,
+    partition: TopicPartition,
+    state: State,
+    waiting: LookupMap<Ticket, Answer>,
+    next_ticket: u64,
+    /// Answers that wait for the high watermark to reach their offset.
+    parked: BTreeMap<NextOffset, Vec<(Ticket, Response)>>,
+    /// The timer that is set, so that it is set once.
+    timer: Option<Mono>,
+}
+
+impl Coordinator {
+    /// A coordinator that has read nothing yet.
+    pub fn new<E: Env>(
+        env: &E,
+        config: &Arc<GroupConfig>,
+        partition: TopicPartition,
+    ) -> Coordinator {
+        let (entropy, config) = (env.entropy().clone(), config.clone());
+        let id = partition.partition.0 as u64;
+        Coordinator {
+            fresh: Box::new(move || {
+                GroupCoordinator::new((*config).clone(), entropy.stream("member-ids", id))
+            }),
+            partition,
+            state: State::Loading,
+            waiting: LookupMap::new(),
+            next_ticket: 0,
+            parked: BTreeMap::new(),
+            timer: None,
+        }
+    }
+
+    /// A machine to be fed from the log, from `start` on.
+    pub fn begin_loading(&mut self, start: Offset) -> Replayed {
+        self.state = State::Loading;
+        Replayed {
+            machine: Box::new((self.fresh)()),
+            at: start,
+            error: None,
+        }
+    }
+
+    /// The log has been replayed, or cannot be.
+    pub fn loaded(&mut self, now: Now, outcome: Replayed) -> Option<GroupDecision> {
+        if let Some(reason) = outcome.error {
+            tracing::error!(
+                partition = self.partition.partition.0,
+                reason,
+                "a group coordinator cannot read its log"
+            );
+            self.state = State::Failed(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+            return None;
+        }
+        let mut soft = Default::default();
+        let mut decision = Decision::default();
+        outcome.machine.activate(&mut soft, now, &mut decision);
+        self.state = State::Active(Box::new((*outcome.machine, soft)));
+        Some(decision)
+    }
+
+    /// Decides a request.
+    pub fn handle(&mut self, now: Now, request: Request, reply: Answer) -> Option<GroupDecision> {
+        let (machine, soft) = match &mut self.state {
+            State::Active(active) => {
+                let (machine, soft) = &mut **active;
+                (machine, soft)
+            }
+            State::Loading => {
+                let _ = reply.send(Err(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS));
+                return None;
+            }
+            State::Failed(error) => {
+                let _ = reply.send(Err(*error));
+                return None;
+            }
+        };
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.waiting.insert(ticket, reply);
+        let mut decision = Decision::default();
+        machine.handle(soft, now, ticket, request, &mut decision);
+        Some(decision)
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Now) -> Option<GroupDecision> {
+        if self.timer.is_some_and(|at| at <= now.mono) {
+            self.timer = None;
+        }
+        let State::Active(active) = &mut self.state else {
+            return None;
+        };
+        let (machine, soft) = &mut **active;
+        if machine.deadline(soft).is_none_or(|at| at > now.mono) {
+            // A timer that has been overtaken; the right one is set below.
+            return Some(Decision::default());
+        }
+        let mut decision = Decision::default();
+        machine.tick(soft, now, &mut decision);
+        Some(decision)
+    }
+
+    /// The timer to set, if the one that is set does not cover the next deadline.
+    pub fn timer_to_set(&mut self) -> Option<Mono> {
+        let State::Active(active) = &self.state else {
+            return None;
+        };
+        let (machine, soft) = &**active;
+        let deadline = machine.deadline(soft)?;
+        if self.timer.is_some_and(|at| at <= deadline) {
+            return None;
+        }
+        self.timer = Some(deadline);
+        Some(deadline)
+    }
+
+    /// The records of a decision as one batch; `None` if there are none.
+    pub fn encode(&self, now: Now, records: &[Record]) -> Option<Validated> {
+        if records.is_empty() {
+            return None;
+        }
+        let mut builder = BatchBuilder::new(Codec::None);
+        for record in records {
+            let KeyValue { key, value } = record.encode();
+            builder.append(
+                TimestampMs::from(now.wall),
+                key.as_deref(),
+                value.as_deref(),
+                &[],
+            );
+        }
+        let bytes = builder.build();
+        let header = BatchHeader::parse(&bytes).expect("a batch that was built just now is one");
+        Some(Validated {
+            bytes,
+            header,
+            max_timestamp_offset_delta: None,
+            log_append_time: None,
+        })
+    }
+
+    /// A decision has come to pass: its records are in the log, which ends at `log_end`.
+    pub fn decided(&mut self, decision: GroupDecision, log_end: NextOffset) {
+        if let State::Active(active) = &mut self.state {
+            for record in &decision.records {
+                active.0.replay(record);
+            }
+        }
+        if !decision.replies.is_empty() {
+            self.parked
+                .entry(log_end)
+                .or_default()
+                .extend(decision.replies);
+        }
+    }
+
+    /// Everything below `high_watermark` is committed: answers that waited for it go.
+    pub fn committed(&mut self, high_watermark: NextOffset) {
+        while let Some(entry) = self.parked.first_entry() {
+            if *entry.key() > high_watermark {
+                return;
+            }
+            for (ticket, response) in entry.remove() {
+                if let Some(reply) = self.waiting.remove(&ticket) {
+                    let _ = reply.send(Ok(response));
+                }
+            }
+        }
+    }
+
+    /// An append that had been accepted was refused after all.
+    pub fn append_refused(&mut self, error: ErrorCode) {
+        tracing::warn!(partition = self.partition.partition.0, %error,
+            "a group coordinator's records were not committed");
+    }
+
+    /// Nothing that waits will come to pass: everybody is told, and the machine is thrown away.
+    pub fn fail(&mut self, error: ErrorCode) {
+        self.parked.clear();
+        // Dropping the senders tells the waiting: not the coordinator (any more).
+        self.waiting = LookupMap::new();
+        self.timer = None;
+        self.state = State::Failed(error);
+    }
+
+    /// Whether the machine was thrown away.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.state, State::Failed(_))
+    }
+}
+
+impl Replayed {
+    /// Whether there is no point in going on.
+    pub fn has_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// This replay, failed.
+    pub fn failed(mut self, error: &ReadError) -> Replayed {
+        self.error = Some(error.to_string());
+        self
+    }
+
+    /// Feeds the machine what `plan` reads.
+    pub async fn feed<D: Disk>(mut self, plan: ReadPlan<D>) -> Replayed {
+        let before = self.at;
+        let fed = match plan.run().await {
+            Ok(read) => self.take(protocol::Records::from_chunks(read.chunks).into_bytes()),
+            Err(error) => Err(error.to_string()),
+        };
+        self.error = match fed {
+            Err(error) => Some(error),
+            Ok(()) if self.at == before => Some(format!("nothing can be read at offset {before}")),
+            Ok(()) => None,
+        };
+        self
+    }
+
+    fn take(&mut self, bytes: Bytes) -> Result<(), String> {
+        for batch in records::Batches::new(bytes) {
+            let batch = batch.map_err(|error| error.to_string())?;
+            self.at = batch.header().next_offset().position();
+            if batch.header().attributes.is_control() {
+                continue;
+            }
+            let records = batch
+                .records(DECOMPRESSED_BYTES_MAX)
+                .map_err(|error| error.to_string())?;
+            for record in records {
+                let record = record.map_err(|error| error.to_string())?;
+                let key_value = KeyValue {
+                    key: record.key,
+                    value: record.value,
+                };
+                let decoded = Record::decode(&key_value).map_err(|error| error.to_string())?;
+                if let Some(record) = decoded {
+                    self.machine.replay(&record);
+                }
+            }
+        }
+        Ok(())
+    }
+}

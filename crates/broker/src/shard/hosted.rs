@@ -1,0 +1,714 @@
+//! A partition that is served: the replica that decides, the log that keeps, and those who wait.
+
+use std::sync::{Arc, Weak};
+
+use env::{Env, Seen};
+use metadata::TopicConfig;
+use partition::{Acks, Effect, Fence, Input, Origin, Readable, Replica, Reply};
+use protocol::Str;
+use storage::error::{AppendError, ReadError};
+use storage::job::{JobDone, JobError};
+use storage::log::Log;
+use tokio::sync::{Notify, oneshot};
+use types::{ErrorCode, Offset, TopicPartition};
+
+use super::coordinator::{Coordinator, REPLAY_BYTES, Replayed};
+use super::message::{
+    DeleteRecords, DeleteRecordsAnswer, EpochAnswer, EpochQuery, FetchAnswer, FetchPartition,
+    Install, Isolation, LogDescription, OffsetFound, OffsetQuery, OffsetSpec,
+};
+use super::open::{OpenLog, log_config};
+use super::timers::Timer;
+use super::work::{Job, JobFuture, RETRY_MS, Waiting, Work};
+use crate::{batches, policy};
+
+/// A partition that is served.
+pub(crate) struct Hosted<E: Env> {
+    partition: TopicPartition,
+    topic: Str,
+    config: Arc<TopicConfig>,
+    /// What the controller said last.
+    install: Install,
+    replica: Replica,
+    log: Log<E::Disk>,
+    /// Whether a job of this log is under way. One at a time.
+    busy: bool,
+    /// Whether somebody waits for a sync.
+    sync_wanted: bool,
+    /// The log's incarnation that completions must name.
+    fence: Fence,
+    /// A start of the log that is to be made durable, and whether it is part of the job under way.
+    log_start_wanted: Option<(Offset, Fence)>,
+    /// Fetches that wait for something new here.
+    waiters: Vec<Weak<Notify>>,
+    /// The group coordinator, on partitions of `__consumer_offsets`.
+    coordinator: Option<Box<Coordinator>>,
+}
+
+impl<E: Env> Hosted<E> {
+    /// A partition whose log has just been opened. It leads nothing yet.
+    pub fn new(work: &mut Work<E>, install: &Install, open: OpenLog<E>) -> Hosted<E> {
+        let fence = open.recovered.fence;
+        let replica = Replica::new(
+            partition::ReplicaConfig {
+                me: work.config.me,
+                partition: install.partition,
+                durability: policy::durability(&install.config),
+                min_insync_replicas: install.config.min_insync_replicas,
+                producer_id_expiration_ms: work.config.producer_id_expiration_ms,
+            },
+            open.recovered,
+        );
+        let coordinator = (&*install.topic == crate::view::OFFSETS_TOPIC).then(|| {
+            Box::new(Coordinator::new(
+                &work.env,
+                &work.config.group,
+                install.partition,
+            ))
+        });
+        Hosted {
+            partition: install.partition,
+            topic: install.topic.clone(),
+            config: install.config.clone(),
+            install: install.clone(),
+            replica,
+            log: open.log,
+            busy: false,
+            sync_wanted: false,
+            fence,
+            log_start_wanted: None,
+            waiters: Vec::new(),
+            coordinator,
+        }
+    }
+
+    /// The controller says that this node leads, or says it anew.
+    pub fn lead(&mut self, work: &mut Work<E>, install: &Install) {
+        self.install = install.clone();
+        if install.leader != work.config.me {
+            let input = Input::BecomeFollower {
+                leader: install.leader,
+                leader_epoch: install.leader_epoch,
+                partition_epoch: install.partition_epoch,
+            };
+            self.step(work, input, None);
+            return;
+        }
+        let input = Input::BecomeLeader {
+            leader_epoch: install.leader_epoch,
+            partition_epoch: install.partition_epoch,
+            isr: install.isr.clone(),
+            replicas: install.replicas.clone(),
+        };
+        self.step(work, input, None);
+        work.env.observe(Seen::BecameLeader {
+            partition: self.partition,
+            leader_epoch: install.leader_epoch,
+            log_end: self.replica.log_end(),
+        });
+        if !Arc::ptr_eq(&self.config, &install.config) {
+            self.configure(work, install.config.clone());
+        }
+    }
+
+    /// The topic's settings changed.
+    pub fn configure(&mut self, work: &mut Work<E>, config: Arc<TopicConfig>) {
+        self.log
+            .set_config(log_config(&config, work.config.open_mode));
+        let input = Input::ConfigChanged {
+            durability: policy::durability(&config),
+            min_insync_replicas: config.min_insync_replicas,
+            producer_id_expiration_ms: work.config.producer_id_expiration_ms,
+        };
+        self.config = config;
+        self.step(work, input, None);
+    }
+
+    /// Appends a batch of a produce request.
+    pub fn produce(
+        &mut self,
+        work: &mut Work<E>,
+        request: u64,
+        index: usize,
+        batch: records::Validated,
+        acks: Acks,
+    ) {
+        let token = work.token(Waiting::Produce { request, index });
+        work.produces.wait(request, index, token);
+        let input = Input::Append {
+            token,
+            batch: batches::meta(&batch),
+            acks,
+            origin: Origin::Client,
+            expected_epoch: None,
+        };
+        self.step(work, input, Some(&batch));
+    }
+
+    /// Somebody's patience is over.
+    pub fn timed_out(&mut self, work: &mut Work<E>, token: u64) {
+        self.step(work, Input::TimedOut { token }, None);
+    }
+
+    /// What there is for a fetch.
+    pub fn read(
+        &mut self,
+        wanted: &FetchPartition,
+        isolation: Isolation,
+        bytes_max: usize,
+        min_one: bool,
+    ) -> FetchAnswer<E::Disk> {
+        let mut answer = FetchAnswer::failed(wanted.index, ErrorCode::NONE);
+        let end = match self.replica.readable(
+            isolation.into(),
+            wanted.current_leader_epoch,
+            wanted.last_fetched_epoch,
+            wanted.offset,
+        ) {
+            Ok(Readable::UpTo(end)) => end,
+            Ok(Readable::Diverging(end)) => {
+                answer.diverging = Some((end.epoch, end.end));
+                return self.with_ends(answer);
+            }
+            Err(error) => return FetchAnswer { error, ..answer },
+        };
+        answer = self.with_ends(answer);
+        if !wanted.offset.is_before(end) || (bytes_max == 0 && !min_one) {
+            return answer;
+        }
+        match self
+            .log
+            .read(wanted.offset, end, bytes_max.min(wanted.bytes_max), min_one)
+        {
+            Ok(plan) => {
+                // No transaction was ever aborted here: there is no transaction coordinator yet, so
+                // the list of aborted ones stays empty for readers of what is committed, too.
+                answer.plan = Some(plan);
+            }
+            Err(error) => answer.error = read_error(&error),
+        }
+        answer
+    }
+
+    fn with_ends(&self, answer: FetchAnswer<E::Disk>) -> FetchAnswer<E::Disk> {
+        FetchAnswer {
+            high_watermark: self.replica.high_watermark(),
+            last_stable_offset: self.replica.last_stable_offset(),
+            log_start: self.replica.log_start(),
+            ..answer
+        }
+    }
+
+    /// Remembers a fetch that may want to know of news. Those that were answered are forgotten here.
+    pub fn remember_waiter(&mut self, waiter: &Weak<Notify>) {
+        if self.waiters.len() == self.waiters.capacity() {
+            self.waiters.retain(|waiter| waiter.strong_count() > 0);
+        }
+        if !self.waiters.iter().any(|known| known.ptr_eq(waiter)) {
+            self.waiters.push(waiter.clone());
+        }
+    }
+
+    /// Looks an offset up.
+    pub fn look_up(
+        &mut self,
+        query: &OffsetQuery,
+        decompressed_bytes_max: usize,
+    ) -> OffsetFound<E::Disk> {
+        let epoch = query.current_leader_epoch;
+        let end = match self.replica.latest_offset(query.isolation.into(), epoch) {
+            Ok(end) => end,
+            Err(error) => return OffsetFound::Error(error),
+        };
+        let none = OffsetFound::Known {
+            offset: -1,
+            timestamp: -1,
+            leader_epoch: types::LeaderEpoch::NONE,
+        };
+        match query.spec {
+            OffsetSpec::Earliest | OffsetSpec::EarliestLocal => {
+                let start = self.replica.log_start();
+                let epoch = self.replica.epochs().epoch_at(start);
+                OffsetFound::Known {
+                    offset: start.0,
+                    timestamp: -1,
+                    leader_epoch: epoch.unwrap_or(self.replica.leader_epoch()),
+                }
+            }
+            OffsetSpec::Latest => OffsetFound::Known {
+                offset: end.0,
+                timestamp: -1,
+                leader_epoch: self.replica.leader_epoch(),
+            },
+            // Nothing is tiered: nothing is uploaded, and nothing waits to be.
+            OffsetSpec::LatestTiered | OffsetSpec::EarliestPendingUpload => none,
+            OffsetSpec::MaxTimestamp => self
+                .log
+                .offset_of_max_timestamp(end, decompressed_bytes_max)
+                .map_or_else(
+                    |e| OffsetFound::Error(read_error(&e)),
+                    OffsetFound::MaxTimestamp,
+                ),
+            OffsetSpec::At(timestamp) => self
+                .log
+                .offset_for_timestamp(timestamp, end, decompressed_bytes_max)
+                .map_or_else(
+                    |e| OffsetFound::Error(read_error(&e)),
+                    OffsetFound::Timestamp,
+                ),
+        }
+    }
+
+    /// Where an epoch ends.
+    pub fn epoch_end(&mut self, query: &EpochQuery) -> EpochAnswer {
+        let ended = self
+            .replica
+            .end_offset_for_leader_epoch(query.current_leader_epoch, query.leader_epoch);
+        match ended {
+            Ok(Some(end)) => EpochAnswer {
+                index: query.index,
+                error: ErrorCode::NONE,
+                leader_epoch: end.epoch,
+                end_offset: end.end,
+            },
+            Ok(None) => EpochAnswer::failed(query.index, ErrorCode::NONE),
+            Err(error) => EpochAnswer::failed(query.index, error),
+        }
+    }
+
+    /// Moves the start of the log, when an admin asks.
+    pub fn delete_records(&mut self, work: &mut Work<E>, request: u64, order: &DeleteRecords) {
+        let token = work.token(Waiting::Deletion {
+            request,
+            index: order.index,
+        });
+        self.step(
+            work,
+            Input::DeleteRecords {
+                token,
+                before: Offset(order.before),
+            },
+            None,
+        );
+    }
+
+    /// How large the log is.
+    pub fn describe(&self) -> LogDescription {
+        LogDescription {
+            topic: self.topic.clone(),
+            partition: self.partition.partition,
+            size_bytes: self.log.size_bytes(),
+        }
+    }
+
+    /// The producers that the partition knows.
+    pub fn producers(&self) -> Vec<partition::ProducerRow> {
+        self.replica.producers().newest_rows().collect()
+    }
+
+    /// Retention, rolling by time, and producers to be forgotten.
+    pub fn keep_house(&mut self, work: &mut Work<E>) {
+        let now = work.now();
+        self.step(work, Input::ExpireProducers, None);
+        let retained = self
+            .log
+            .apply_retention(now.wall, self.replica.high_watermark());
+        if retained.log_start_moved {
+            let to = self.log.log_start_offset();
+            self.step(
+                work,
+                Input::LogStartMoved {
+                    fence: self.fence,
+                    to,
+                },
+                None,
+            );
+        }
+        work.dirty.push(self.partition);
+    }
+
+    /// Gives the partition up, to be opened anew.
+    pub fn into_install(mut self: Box<Self>, work: &mut Work<E>) -> Install {
+        self.step(work, Input::Stop, None);
+        let mut install = self.install;
+        install.config = self.config;
+        install
+    }
+
+    /// Whether a job of this log is under way.
+    pub fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// The next job of this log, if it has one.
+    pub fn start_job(&mut self) -> Option<JobFuture<E>> {
+        if self.busy {
+            return None;
+        }
+        let sync = std::mem::take(&mut self.sync_wanted);
+        let job = self.log.start_job(sync)?;
+        self.busy = true;
+        let partition = self.partition;
+        Some(Box::pin(async move { Job::Log(partition, job.await) }))
+    }
+
+    /// A job of this log has ended. Says whether the log must be opened anew.
+    pub fn finish_job(&mut self, work: &mut Work<E>, done: JobDone<E::Disk>) -> bool {
+        self.busy = false;
+        let outcome = self.log.finish_job(done);
+        let fence = self.fence;
+        match outcome.error {
+            Some(JobError::Full(_)) if outcome.rolled_back.is_none() => {
+                self.sync_wanted = true;
+                work.retry(self.partition);
+                return false;
+            }
+            Some(error) => {
+                // Whoever waits is told that the outcome is unknown. After a disk that was merely full
+                // the log is opened anew; after one that failed nothing is claimed until a restart.
+                let reason = error.to_string();
+                self.step(work, Input::IoFailed { fence, reason }, None);
+                return matches!(error, JobError::Full(_));
+            }
+            None => {}
+        }
+        self.step(
+            work,
+            Input::Written {
+                fence,
+                upto: outcome.written,
+            },
+            None,
+        );
+        if outcome.durable > self.replica.durable_end() {
+            work.env.observe(Seen::Synced {
+                partition: self.partition,
+                upto: outcome.durable,
+            });
+            self.step(
+                work,
+                Input::Synced {
+                    fence,
+                    upto: outcome.durable,
+                },
+                None,
+            );
+        }
+        if let Some((to, fence)) = self.log_start_wanted
+            && outcome.log_start >= to
+        {
+            self.log_start_wanted = None;
+            self.step(work, Input::LogStartMoved { fence, to }, None);
+        }
+        work.dirty.push(self.partition);
+        false
+    }
+
+    /// Closes the log: everything is written, synced and marked clean.
+    pub fn close(mut self: Box<Self>, work: &mut Work<E>) -> impl Future<Output = Job<E>> + use<E> {
+        self.step(work, Input::Stop, None);
+        let partition = self.partition;
+        let snapshot = self.replica.producer_snapshot();
+        let mut log = self.log;
+        log.put_producer_snapshot(snapshot.at, &batches::snapshot_entries(&snapshot));
+        async move { Job::Closed(partition, log.close().await) }
+    }
+
+    /// Removes the log for good.
+    pub fn delete(
+        mut self: Box<Self>,
+        work: &mut Work<E>,
+    ) -> impl Future<Output = Job<E>> + use<E> {
+        self.step(work, Input::Stop, None);
+        super::open::delete(work.env.disk().clone(), self.partition, self.log)
+    }
+
+    /// Steps the replica and does what it says.
+    fn step(&mut self, work: &mut Work<E>, input: Input, batch: Option<&records::Validated>) {
+        let now = work.now();
+        let mut effects = std::mem::take(&mut work.effects);
+        self.replica.step(now.mono, input, &mut effects);
+        let mut failed = None;
+        let (mut moved, mut rolled) = (false, false);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Append {
+                    token,
+                    base_offset,
+                    leader_epoch,
+                    fence,
+                } => {
+                    let batch = batch.expect("an append follows from an append");
+                    let appended = self.log.append(
+                        &batch.bytes,
+                        &batch.header,
+                        base_offset,
+                        leader_epoch,
+                        None,
+                        now.wall,
+                    );
+                    match appended {
+                        Ok(appended) => {
+                            self.fence = fence;
+                            rolled |= appended.rolled;
+                            work.dirty.push(self.partition);
+                            work.env.observe(Seen::Appended {
+                                partition: self.partition,
+                                leader_epoch,
+                                base_offset,
+                                next_offset: appended.next_offset,
+                                crc: batch.header.crc,
+                            });
+                        }
+                        Err(error) => {
+                            failed = Some((token, append_error(&error)));
+                            break;
+                        }
+                    }
+                }
+                Effect::Sync { fence, .. } => {
+                    self.fence = fence;
+                    self.sync_wanted = true;
+                    work.dirty.push(self.partition);
+                }
+                Effect::MoveLogStart { to, fence } => {
+                    self.log.delete_records_before(to);
+                    self.log_start_wanted = Some((to, fence));
+                    work.dirty.push(self.partition);
+                }
+                // The log notes an epoch with its first batch; until then the controller knows it.
+                Effect::EpochStarted { .. } => {}
+                // Markers are written by transaction coordinators, and there is none yet.
+                Effect::TransactionAborted(aborted) => {
+                    tracing::debug!(?aborted, "a transaction was aborted");
+                }
+                Effect::HighWatermarkMoved { high_watermark, .. } => {
+                    moved = true;
+                    work.env.observe(Seen::HighWatermark {
+                        partition: self.partition,
+                        high_watermark,
+                    });
+                }
+                Effect::LogStartMoved { to, by_request } => {
+                    work.env.observe(Seen::LogStart {
+                        partition: self.partition,
+                        log_start: to,
+                        by_request,
+                    });
+                }
+                Effect::Reply { token, reply } => self.reply(work, token, reply),
+                Effect::WentOffline { reason } => {
+                    tracing::error!(topic = &*self.topic, partition = self.partition.partition.0,
+                        %reason, "a partition went offline");
+                    work.env.observe(Seen::WentOffline {
+                        partition: self.partition,
+                    });
+                    moved = true;
+                    if let Some(coordinator) = &mut self.coordinator {
+                        coordinator.fail(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+                    }
+                }
+            }
+        }
+        effects.clear();
+        work.effects = effects;
+        if rolled {
+            // The state as of the last batch of the closed segment and all before it would do; as of
+            // the batch that opened the new one is as good, and at hand.
+            let snapshot = self.replica.producer_snapshot();
+            self.log
+                .put_producer_snapshot(snapshot.at, &batches::snapshot_entries(&snapshot));
+        }
+        if let Some((token, error)) = failed {
+            self.step(work, Input::AppendFailed { token, error }, None);
+        }
+        if moved {
+            for waiter in self.waiters.drain(..) {
+                if let Some(waiter) = waiter.upgrade() {
+                    waiter.notify_one();
+                }
+            }
+            if let Some(coordinator) = &mut self.coordinator {
+                coordinator.committed(self.replica.high_watermark());
+            }
+        }
+    }
+
+    fn reply(&mut self, work: &mut Work<E>, token: u64, reply: Reply) {
+        match work.redeem(token) {
+            Some(Waiting::Produce { request, index }) => {
+                if let Reply::Appended(appended) = &reply {
+                    work.env.observe(Seen::Acked {
+                        partition: self.partition,
+                        base_offset: appended.base_offset,
+                        next_offset: appended.next_offset,
+                        acks: 0,
+                    });
+                }
+                work.produces
+                    .replied(request, index, reply, self.replica.log_start());
+            }
+            Some(Waiting::Deletion { request, index }) => {
+                let answer = match reply {
+                    Reply::Deleted { low_watermark } => DeleteRecordsAnswer {
+                        index,
+                        error: ErrorCode::NONE,
+                        low_watermark: low_watermark.0,
+                    },
+                    Reply::Refused(error) => DeleteRecordsAnswer {
+                        index,
+                        error,
+                        low_watermark: -1,
+                    },
+                    Reply::Appended(_) => unreachable!("a deletion is not answered with an append"),
+                };
+                work.deletions.answer(request, answer);
+            }
+            Some(Waiting::Coordinator) => {
+                if let Reply::Refused(error) = reply
+                    && let Some(coordinator) = &mut self.coordinator
+                {
+                    coordinator.append_refused(error);
+                }
+            }
+            None => {}
+        }
+    }
+
+    // The coordinator.
+
+    /// Starts the replay of a coordinator's log.
+    pub fn start_replay(&mut self, work: &mut Work<E>) -> Option<JobFuture<E>> {
+        let start = self.replica.log_start();
+        let replayed = self.coordinator.as_mut()?.begin_loading(start);
+        self.replayed(work, replayed)
+    }
+
+    /// A step of the replay has ended; gives the next one. Nobody but the coordinator writes here, so the
+    /// log does not grow meanwhile.
+    pub fn replayed(&mut self, work: &mut Work<E>, replayed: Replayed) -> Option<JobFuture<E>> {
+        let end = self.replica.log_end();
+        if !replayed.has_failed() && replayed.at.is_before(end) {
+            match self.log.read(replayed.at, end, REPLAY_BYTES, true) {
+                Ok(plan) => {
+                    let partition = self.partition;
+                    return Some(Box::pin(async move {
+                        Job::Replayed(partition, replayed.feed(plan).await)
+                    }));
+                }
+                Err(error) => return self.loaded(work, replayed.failed(&error)),
+            }
+        }
+        self.loaded(work, replayed)
+    }
+
+    fn loaded(&mut self, work: &mut Work<E>, replayed: Replayed) -> Option<JobFuture<E>> {
+        let decision = self.coordinator.as_mut()?.loaded(work.now(), replayed);
+        if let Some(decision) = decision {
+            self.commit(work, decision);
+        }
+        None
+    }
+
+    /// A request for the coordinator.
+    pub fn group_request(
+        &mut self,
+        work: &mut Work<E>,
+        request: group::Request,
+        reply: oneshot::Sender<Result<group::Response, ErrorCode>>,
+    ) {
+        let Some(coordinator) = &mut self.coordinator else {
+            let _ = reply.send(Err(ErrorCode::NOT_COORDINATOR));
+            return;
+        };
+        if let Some(decision) = coordinator.handle(work.now(), request, reply) {
+            self.commit(work, decision);
+        }
+    }
+
+    /// The coordinator's timer is due.
+    pub fn tick_coordinator(&mut self, work: &mut Work<E>) {
+        let Some(coordinator) = &mut self.coordinator else {
+            return;
+        };
+        if let Some(decision) = coordinator.tick(work.now()) {
+            self.commit(work, decision);
+        }
+    }
+
+    /// Writes a decision's records, takes them in, and parks its answers until they are committed.
+    fn commit(&mut self, work: &mut Work<E>, decision: super::coordinator::GroupDecision) {
+        let Some(mut coordinator) = self.coordinator.take() else {
+            return;
+        };
+        let now = work.now();
+        let refused = match coordinator.encode(now, &decision.records) {
+            None => None,
+            Some(batch) => {
+                let token = work.token(Waiting::Coordinator);
+                let before = self.replica.log_end();
+                let input = Input::Append {
+                    token,
+                    batch: batches::meta(&batch),
+                    acks: Acks::All,
+                    origin: Origin::Coordinator,
+                    expected_epoch: Some(self.replica.leader_epoch()),
+                };
+                self.step(work, input, Some(&batch));
+                (self.replica.log_end() == before).then_some(ErrorCode::COORDINATOR_NOT_AVAILABLE)
+            }
+        };
+        match refused {
+            Some(error) => {
+                // What the machine decided did not come to pass: it starts again from its log.
+                coordinator.fail(error);
+                self.coordinator = Some(coordinator);
+                work.timers.add(
+                    now.mono.after_ms(RETRY_MS),
+                    Timer::Coordinator(self.partition),
+                );
+            }
+            None => {
+                coordinator.decided(decision, self.replica.log_end());
+                coordinator.committed(self.replica.high_watermark());
+                if let Some(at) = coordinator.timer_to_set() {
+                    work.timers.add(at, Timer::Coordinator(self.partition));
+                }
+                self.coordinator = Some(coordinator);
+            }
+        }
+    }
+}
+
+fn append_error(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::TooLarge { .. } => ErrorCode::RECORD_LIST_TOO_LARGE,
+        // All of these may pass: the client tries again.
+        AppendError::Offline | AppendError::Full | AppendError::Busy => {
+            ErrorCode::KAFKA_STORAGE_ERROR
+        }
+        AppendError::OutOfOrder { .. } | AppendError::StaleEpoch { .. } => {
+            ErrorCode::NOT_LEADER_OR_FOLLOWER
+        }
+    }
+}
+
+/// What a client is told of a read that failed. Damage is never told as absence.
+pub(crate) fn read_error(error: &ReadError) -> ErrorCode {
+    match error {
+        ReadError::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
+        ReadError::Faulty { .. } => ErrorCode::CORRUPT_MESSAGE,
+        // Removed by retention since it was planned: the next request finds the new start.
+        ReadError::Gone => ErrorCode::OFFSET_OUT_OF_RANGE,
+        ReadError::Io { .. } | ReadError::Offline => ErrorCode::KAFKA_STORAGE_ERROR,
+    }
+}
+
+impl From<Isolation> for partition::Isolation {
+    fn from(isolation: Isolation) -> Self {
+        match isolation {
+            Isolation::Uncommitted => partition::Isolation::HighWatermark,
+            Isolation::Committed => partition::Isolation::LastStable,
+        }
+    }
+}

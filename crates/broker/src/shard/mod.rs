@@ -1,0 +1,489 @@
+//! A shard: the one task that owns its partitions, their logs and their coordinators.
+//!
+//! Everything that happens to a partition happens here, one thing after another, so nothing is locked and
+//! nothing races. A shard never waits for the disk: it hands a job to the log's file, goes on with other
+//! work, and steps the replica when the job is done. Appends that arrive meanwhile are served by the next
+//! job, which is what makes a sync serve many producers.
+//!
+//! The room before: `api`. The rooms after: `partition`, `storage`.
+
+mod coordinator;
+mod hosted;
+mod message;
+mod open;
+mod produce;
+mod timers;
+mod work;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use env::{Either3, Env, race3};
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc;
+use types::{ErrorCode, TopicPartition};
+
+pub(crate) use message::{
+    DeleteRecords, DeleteRecordsAnswer, EpochAnswer, EpochQuery, Fetch, FetchAnswer,
+    FetchPartition, Install, Isolation, OffsetAnswer, OffsetFound, OffsetQuery, OffsetSpec,
+    Produce, ProduceAnswer, ShardMessage,
+};
+
+pub(crate) use hosted::read_error;
+pub(crate) use open::open_or_create;
+
+use hosted::Hosted;
+use open::Opened;
+use timers::Timer;
+use work::{Job, JobFuture, Work};
+
+/// Messages taken in before the disks are given work again.
+const MESSAGES_PER_TURN: usize = 256;
+
+/// What a shard holds of a partition.
+enum Slot<E: Env> {
+    /// Its log is being opened; messages wait.
+    Opening {
+        install: Install,
+        backlog: Vec<ShardMessage<E::Disk>>,
+    },
+    /// It is served.
+    Open(Box<Hosted<E>>),
+    /// It cannot be served until the node restarts.
+    Offline(String),
+}
+
+/// Settings that all shards share.
+#[derive(Clone)]
+pub(crate) struct ShardConfig {
+    pub log_dir: std::path::PathBuf,
+    pub cluster_id: types::Uuid,
+    pub me: types::BrokerId,
+    pub open_mode: env::OpenMode,
+    pub disk_reserve_bytes: u64,
+    pub retention_check_ms: i64,
+    pub producer_id_expiration_ms: i64,
+    pub decompressed_bytes_max: usize,
+    pub group: Arc<group::GroupConfig>,
+}
+
+/// The task.
+pub(crate) struct Shard<E: Env> {
+    mailbox: mpsc::Receiver<ShardMessage<E::Disk>>,
+    slots: BTreeMap<TopicPartition, Slot<E>>,
+    jobs: FuturesUnordered<JobFuture<E>>,
+    work: Work<E>,
+    stopped: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl<E: Env> Shard<E> {
+    /// A shard without partitions.
+    pub fn new(
+        env: E,
+        config: ShardConfig,
+        number: u64,
+        mailbox: mpsc::Receiver<ShardMessage<E::Disk>>,
+    ) -> Shard<E> {
+        Shard {
+            mailbox,
+            slots: BTreeMap::new(),
+            jobs: FuturesUnordered::new(),
+            work: Work::new(env, config, number),
+            stopped: None,
+        }
+    }
+
+    /// Serves until told to stop, or until nobody is left who could tell it anything.
+    pub async fn run(mut self) {
+        let first_check = self
+            .work
+            .now()
+            .mono
+            .after_ms(self.work.config.retention_check_ms);
+        self.work.timers.add(first_check, Timer::Housekeeping);
+        loop {
+            let sleep = self.work.sleep();
+            let jobs = &mut self.jobs;
+            let next_job = std::future::poll_fn(|cx| match jobs.poll_next_unpin(cx) {
+                // No job is under way: wait for something else.
+                std::task::Poll::Ready(None) => std::task::Poll::Pending,
+                other => other,
+            });
+            match race3(next_job, self.mailbox.recv(), sleep).await {
+                Either3::First(Some(job)) => self.finish(job),
+                Either3::First(None) => unreachable!("an empty set of jobs is pending"),
+                Either3::Second(Some(message)) => self.take(message),
+                Either3::Second(None) => return,
+                Either3::Third(()) => {}
+            }
+            while let Some(Some(job)) = self.jobs.next().now_or_never() {
+                self.finish(job);
+            }
+            for _ in 0..MESSAGES_PER_TURN {
+                let Ok(message) = self.mailbox.try_recv() else {
+                    break;
+                };
+                self.take(message);
+            }
+            self.fire_timers();
+            self.start_jobs();
+            if self.stopped.is_some() && self.jobs.is_empty() && self.slots.is_empty() {
+                if let Some(stopped) = self.stopped.take() {
+                    // Whoever asked may have gone.
+                    let _ = stopped.send(());
+                }
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, message: ShardMessage<E::Disk>) {
+        match message {
+            ShardMessage::Install(install) => self.install(install),
+            ShardMessage::Delete(partition) => self.delete(partition),
+            ShardMessage::Configure(partition, config) => match self.slots.get_mut(&partition) {
+                Some(Slot::Open(hosted)) => hosted.configure(&mut self.work, config),
+                Some(Slot::Opening { install, .. }) => install.config = config,
+                Some(Slot::Offline(_)) | None => {}
+            },
+            ShardMessage::Produce(produce) => self.produce(produce),
+            ShardMessage::Fetch(fetch) => self.fetch(fetch),
+            ShardMessage::ListOffsets(queries, reply) => {
+                let answers = queries.iter().map(|query| self.look_up(query)).collect();
+                let _ = reply.send(answers);
+            }
+            ShardMessage::EpochEnds(queries, reply) => {
+                let answers = queries.iter().map(|query| self.epoch_end(query)).collect();
+                let _ = reply.send(answers);
+            }
+            ShardMessage::DeleteRecords(orders, reply) => self.delete_records(orders, reply),
+            ShardMessage::Describe(reply) => {
+                let open = self.slots.values().filter_map(|slot| match slot {
+                    Slot::Open(hosted) => Some(hosted.describe()),
+                    _ => None,
+                });
+                let _ = reply.send(open.collect());
+            }
+            ShardMessage::Producers(partitions, reply) => {
+                let rows = partitions.into_iter().map(|partition| {
+                    let rows = self
+                        .open_slot(&partition)
+                        .map(|(hosted, _)| hosted.producers());
+                    (partition, rows)
+                });
+                let rows = rows.collect();
+                let _ = reply.send(rows);
+            }
+            ShardMessage::Group(partition, request, reply) => {
+                match self.slots.get_mut(&partition) {
+                    Some(Slot::Open(hosted)) => {
+                        hosted.group_request(&mut self.work, request, reply);
+                    }
+                    Some(Slot::Opening { .. }) => {
+                        let _ = reply.send(Err(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS));
+                    }
+                    Some(Slot::Offline(_)) => {
+                        let _ = reply.send(Err(ErrorCode::COORDINATOR_NOT_AVAILABLE));
+                    }
+                    None => {
+                        let _ = reply.send(Err(ErrorCode::NOT_COORDINATOR));
+                    }
+                }
+            }
+            ShardMessage::Stop(reply) => self.stop(reply),
+        }
+    }
+
+    /// The partition if it is served, with the work desk; or what to tell the client.
+    fn open_slot(
+        &mut self,
+        partition: &TopicPartition,
+    ) -> Result<(&mut Hosted<E>, &mut Work<E>), ErrorCode> {
+        match self.slots.get_mut(partition) {
+            Some(Slot::Open(hosted)) => Ok((hosted, &mut self.work)),
+            Some(Slot::Opening { .. }) => Err(ErrorCode::LEADER_NOT_AVAILABLE),
+            Some(Slot::Offline(_)) => Err(ErrorCode::KAFKA_STORAGE_ERROR),
+            None => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
+        }
+    }
+
+    fn install(&mut self, install: Install) {
+        match self.slots.get_mut(&install.partition) {
+            Some(Slot::Open(hosted)) => hosted.lead(&mut self.work, &install),
+            Some(Slot::Opening {
+                install: waiting, ..
+            }) => *waiting = install,
+            Some(Slot::Offline(_)) => {}
+            None => {
+                let slot = Slot::Opening {
+                    install: install.clone(),
+                    backlog: Vec::new(),
+                };
+                self.slots.insert(install.partition, slot);
+                self.open(install);
+            }
+        }
+    }
+
+    fn open(&mut self, install: Install) {
+        let fence = self.work.next_fence();
+        let job = open::open(&self.work.env, &self.work.config, fence, install);
+        self.jobs.push(Box::pin(job));
+    }
+
+    /// A log whose disk was full took appends back: it is opened anew, from what the disk has.
+    fn reopen(&mut self, partition: TopicPartition) {
+        let Some(Slot::Open(hosted)) = self.slots.remove(&partition) else {
+            return;
+        };
+        let install = hosted.into_install(&mut self.work);
+        self.slots.insert(
+            partition,
+            Slot::Opening {
+                install,
+                backlog: Vec::new(),
+            },
+        );
+        self.work.retry(partition);
+    }
+
+    fn delete(&mut self, partition: TopicPartition) {
+        match self.slots.remove(&partition) {
+            Some(Slot::Open(hosted)) => self.jobs.push(Box::pin(hosted.delete(&mut self.work))),
+            // The open job finds nobody waiting for it and removes what it opened.
+            Some(Slot::Opening { .. } | Slot::Offline(_)) | None => {}
+        }
+    }
+
+    fn finish(&mut self, job: Job<E>) {
+        match job {
+            Job::Opened(opened) => self.opened(*opened),
+            Job::Log(partition, done) => {
+                if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition)
+                    && hosted.finish_job(&mut self.work, done)
+                {
+                    self.reopen(partition);
+                }
+                self.close_if_stopping(partition);
+            }
+            Job::Replayed(partition, outcome) => {
+                if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition)
+                    && let Some(next) = hosted.replayed(&mut self.work, outcome)
+                {
+                    self.jobs.push(next);
+                }
+            }
+            Job::Closed(partition, result) => {
+                if let Err(error) = result {
+                    tracing::error!(?partition, %error, "a log could not be closed cleanly");
+                }
+                self.slots.remove(&partition);
+            }
+            Job::Deleted(partition, result) => {
+                if let Err(error) = result {
+                    tracing::error!(?partition, %error, "a deleted log could not be removed");
+                }
+            }
+        }
+    }
+
+    fn opened(&mut self, opened: Opened<E>) {
+        let partition = opened.partition;
+        let Some(Slot::Opening { install, backlog }) = self.slots.remove(&partition) else {
+            // Deleted while it was being opened.
+            if let Ok(log) = opened.result {
+                let disk = self.work.env.disk().clone();
+                self.jobs
+                    .push(Box::pin(open::delete::<E>(disk, partition, log.log)));
+            }
+            return;
+        };
+        match opened.result {
+            Ok(log) => {
+                let mut hosted = Box::new(Hosted::new(&mut self.work, &install, log));
+                hosted.lead(&mut self.work, &install);
+                if let Some(replay) = hosted.start_replay(&mut self.work) {
+                    self.jobs.push(replay);
+                }
+                self.slots.insert(partition, Slot::Open(hosted));
+            }
+            Err(error) => {
+                tracing::error!(topic = &*install.topic, partition = partition.partition.0, %error,
+                    "a log cannot be opened: the partition is offline");
+                self.work.env.observe(env::Seen::WentOffline { partition });
+                self.slots
+                    .insert(partition, Slot::Offline(error.to_string()));
+            }
+        }
+        for message in backlog {
+            self.take(message);
+        }
+        self.close_if_stopping(partition);
+    }
+
+    fn produce(&mut self, produce: Produce) {
+        let request = self.work.produces.begin(&produce);
+        if produce.acks == partition::Acks::All && produce.timeout_ms >= 0 {
+            let deadline = self.work.now().mono.after_ms(produce.timeout_ms.into());
+            self.work
+                .timers
+                .add(deadline, Timer::ProduceTimeout(request));
+        }
+        let (acks, batches) = (produce.acks, produce.batches);
+        self.work.produces.attach(request, produce.reply);
+        for (index, (partition, batch)) in batches.into_iter().enumerate() {
+            match self.open_slot(&partition) {
+                Ok((hosted, work)) => hosted.produce(work, request, index, batch, acks),
+                Err(error) => self.work.produces.refuse(request, index, error, None),
+            }
+        }
+        self.work.produces.settle(request);
+    }
+
+    fn fetch(&mut self, fetch: Fetch<E::Disk>) {
+        let mut left = fetch.bytes_max;
+        let mut min_one = fetch.min_one;
+        let mut answers = Vec::with_capacity(fetch.partitions.len());
+        for wanted in &fetch.partitions {
+            let answer = match self.open_slot(&wanted.partition) {
+                Err(error) => FetchAnswer::failed(wanted.index, error),
+                Ok((hosted, _)) => {
+                    let answer = hosted.read(wanted, fetch.isolation, left, min_one);
+                    hosted.remember_waiter(&fetch.waiter);
+                    answer
+                }
+            };
+            let bytes = answer
+                .plan
+                .as_ref()
+                .map_or(0, storage::read::ReadPlan::size_hint);
+            left = left.saturating_sub(bytes);
+            min_one &= bytes == 0;
+            answers.push(answer);
+        }
+        let _ = fetch.reply.send(answers);
+    }
+
+    fn look_up(&mut self, query: &OffsetQuery) -> OffsetAnswer<E::Disk> {
+        let found = match self.open_slot(&query.partition) {
+            Ok((hosted, work)) => {
+                let limit = work.config.decompressed_bytes_max;
+                hosted.look_up(query, limit)
+            }
+            Err(error) => OffsetFound::Error(error),
+        };
+        OffsetAnswer {
+            index: query.index,
+            found,
+        }
+    }
+
+    fn epoch_end(&mut self, query: &EpochQuery) -> EpochAnswer {
+        match self.open_slot(&query.partition) {
+            Ok((hosted, _)) => hosted.epoch_end(query),
+            Err(error) => EpochAnswer::failed(query.index, error),
+        }
+    }
+
+    fn delete_records(
+        &mut self,
+        orders: Vec<DeleteRecords>,
+        reply: tokio::sync::oneshot::Sender<Vec<DeleteRecordsAnswer>>,
+    ) {
+        let request = self.work.deletions.begin(orders.len(), reply);
+        for order in orders {
+            match self.open_slot(&order.partition) {
+                Ok((hosted, work)) => hosted.delete_records(work, request, &order),
+                Err(error) => self.work.deletions.answer(
+                    request,
+                    DeleteRecordsAnswer {
+                        index: order.index,
+                        error,
+                        low_watermark: -1,
+                    },
+                ),
+            }
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        let now = self.work.now();
+        while let Some(timer) = self.work.timers.due(now.mono) {
+            match timer {
+                Timer::ProduceTimeout(request) => {
+                    for (partition, token) in self.work.produces.waiting_tokens(request) {
+                        if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition) {
+                            hosted.timed_out(&mut self.work, token);
+                        }
+                    }
+                }
+                Timer::Coordinator(partition) => {
+                    if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition) {
+                        hosted.tick_coordinator(&mut self.work);
+                    }
+                }
+                Timer::Retry(partition) => match self.slots.get(&partition) {
+                    Some(Slot::Opening { install, .. }) => self.open(install.clone()),
+                    Some(Slot::Open(_)) => self.work.dirty.push(partition),
+                    Some(Slot::Offline(_)) | None => {}
+                },
+                Timer::Housekeeping => {
+                    for slot in self.slots.values_mut() {
+                        if let Slot::Open(hosted) = slot {
+                            hosted.keep_house(&mut self.work);
+                        }
+                    }
+                    let next = now.mono.after_ms(self.work.config.retention_check_ms);
+                    self.work.timers.add(next, Timer::Housekeeping);
+                }
+            }
+        }
+    }
+
+    /// Gives the disk what has come together since the last turn.
+    fn start_jobs(&mut self) {
+        let mut dirty = std::mem::take(&mut self.work.dirty);
+        dirty.sort_unstable();
+        dirty.dedup();
+        for partition in dirty.drain(..) {
+            if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition)
+                && let Some(job) = hosted.start_job()
+            {
+                self.jobs.push(job);
+            }
+        }
+        // Keeps the allocation for the next turn.
+        if self.work.dirty.is_empty() {
+            self.work.dirty = dirty;
+        }
+    }
+
+    fn stop(&mut self, reply: tokio::sync::oneshot::Sender<()>) {
+        self.stopped = Some(reply);
+        let partitions: Vec<TopicPartition> = self.slots.keys().copied().collect();
+        for partition in partitions {
+            self.close_if_stopping(partition);
+        }
+    }
+
+    /// A stopping shard closes each log as soon as no job of it is under way.
+    fn close_if_stopping(&mut self, partition: TopicPartition) {
+        if self.stopped.is_none() {
+            return;
+        }
+        match self.slots.get_mut(&partition) {
+            Some(Slot::Open(hosted)) if !hosted.is_busy() => {
+                let Some(Slot::Open(hosted)) = self.slots.remove(&partition) else {
+                    unreachable!("looked at just now")
+                };
+                self.jobs.push(Box::pin(hosted.close(&mut self.work)));
+            }
+            Some(Slot::Offline(_)) => {
+                self.slots.remove(&partition);
+            }
+            // A busy log is closed when its job is done, an opening one when it is open.
+            Some(Slot::Open(_) | Slot::Opening { .. }) | None => {}
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Opens, makes and removes the logs of a shard.
+
+use std::path::PathBuf;
+
+use env::{Clock, Disk, Env, OpenMode};
+use metadata::TopicConfig;
+use partition::Fence;
+use storage::error::StorageError;
+use storage::log::Log;
+use storage::recovery::Recovered;
+use storage::{LogConfig, LogIdentity};
+use types::{TopicPartition, Wall};
+
+use super::ShardConfig;
+use super::message::Install;
+use super::work::Job;
+use crate::batches;
+
+/// A log that was opened, with what was found in it.
+pub(crate) struct OpenLog<E: Env> {
+    pub log: Log<E::Disk>,
+    pub recovered: partition::Recovered,
+}
+
+/// The end of an attempt to open a log.
+pub(crate) struct Opened<E: Env> {
+    pub partition: TopicPartition,
+    pub result: Result<OpenLog<E>, StorageError>,
+}
+
+/// A topic's settings, as a log takes them.
+pub(crate) fn log_config(config: &TopicConfig, mode: OpenMode) -> LogConfig {
+    LogConfig {
+        segment_bytes: u32::try_from(config.segment_bytes).unwrap_or(u32::MAX),
+        segment_ms: config.segment_ms,
+        index_interval_bytes: u32::try_from(config.index_interval_bytes).unwrap_or(0),
+        index_max_bytes: u32::try_from(config.segment_index_bytes).unwrap_or(u32::MAX),
+        // Without `delete` in the policy nothing is removed by age or size.
+        retention_ms: config
+            .retention_ms
+            .filter(|_| config.deletes())
+            .unwrap_or(-1),
+        retention_bytes: config
+            .retention_bytes
+            .filter(|_| config.deletes())
+            .map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        preallocate: config.preallocate,
+        mode,
+        ..LogConfig::default()
+    }
+}
+
+/// Opens the log of a partition, or makes it if there is none.
+pub(crate) async fn open_or_create<D: Disk>(
+    disk: &D,
+    dir: PathBuf,
+    identity: LogIdentity,
+    config: LogConfig,
+    now: Wall,
+) -> Result<(Log<D>, Recovered), StorageError> {
+    match disk.list(&dir).await {
+        Ok(entries) if !entries.is_empty() => {
+            return Log::open(disk.clone(), dir, identity, config, now).await;
+        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(StorageError::Io {
+                path: dir,
+                source: error,
+            });
+        }
+        // Made by a node that got no further, or not at all.
+        Ok(_) | Err(_) => {}
+    }
+    let log = Log::create(disk.clone(), dir, identity, config, now).await?;
+    let found = Recovered {
+        clean: true,
+        log_start: log.log_start_offset(),
+        log_end: log.log_end_offset(),
+        torn_bytes: 0,
+        faulty: Vec::new(),
+        producers: Vec::new(),
+        producers_at: log.log_end_offset(),
+        replay: Vec::new(),
+        alarms: Vec::new(),
+    };
+    Ok((log, found))
+}
+
+/// Opens the log of a partition that this node hosts.
+pub(crate) fn open<E: Env>(
+    env: &E,
+    config: &ShardConfig,
+    fence: Fence,
+    install: Install,
+) -> impl Future<Output = Job<E>> + Send + use<E> {
+    let identity = LogIdentity {
+        cluster_id: Some(config.cluster_id),
+        topic_id: install.partition.topic_id,
+        topic: install.topic.to_string(),
+        partition: install.partition.partition,
+    };
+    let dir = config.log_dir.join(identity.dir_name());
+    let settings = log_config(&install.config, config.open_mode);
+    let env = env.clone();
+    let partition = install.partition;
+    async move {
+        let wall = env.clock().wall();
+        let result = open_or_create(env.disk(), dir, identity, settings, wall).await;
+        let result = result.map(|(log, found)| {
+            env.observe(env::Seen::LogOpened {
+                partition,
+                log_start: found.log_start,
+                log_end: found.log_end,
+                clean: found.clean,
+            });
+            for range in &found.faulty {
+                env.observe(env::Seen::Faulty {
+                    partition,
+                    from: range.from,
+                    to: range.to,
+                });
+            }
+            for alarm in &found.alarms {
+                tracing::error!(?partition, alarm, "recovery");
+            }
+            if found.torn_bytes > 0 {
+                tracing::info!(
+                    ?partition,
+                    bytes = found.torn_bytes,
+                    "a torn tail was cut off"
+                );
+            }
+            let recovered = batches::recovered(env.clock().mono(), fence, &log, &found);
+            OpenLog { log, recovered }
+        });
+        Job::Opened(Box::new(Opened { partition, result }))
+    }
+}
+
+/// Removes a log for good. The directory gets another name first, so that a new topic of the same name
+/// never meets the old one's files.
+pub(crate) fn delete<E: Env>(
+    disk: E::Disk,
+    partition: TopicPartition,
+    log: Log<E::Disk>,
+) -> impl Future<Output = Job<E>> + Send + use<E> {
+    let dir = log.dir().to_path_buf();
+    drop(log);
+    async move {
+        Job::Deleted(
+            partition,
+            storage::dir::delete_log(&disk, &dir, &partition).await,
+        )
+    }
+}

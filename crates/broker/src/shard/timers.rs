@@ -1,0 +1,44 @@
+//! A shard's timers.
+
+use std::collections::BTreeMap;
+
+use types::{Mono, TopicPartition};
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timer {
+    /// A produce request has waited as long as its client wanted.
+    ProduceTimeout(u64),
+    /// A coordinator has something to do.
+    Coordinator(TopicPartition),
+    /// A log whose disk was full tries again.
+    Retry(TopicPartition),
+    /// Retention, and producers to be forgotten.
+    Housekeeping,
+}
+
+/// Timers, the next one first; those of one instant in the order they were added.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    due: BTreeMap<(Mono, u64), Timer>,
+    added: u64,
+}
+
+impl Timers {
+    /// Makes `timer` due at `at`.
+    pub fn add(&mut self, at: Mono, timer: Timer) {
+        self.added += 1;
+        self.due.insert((at, self.added), timer);
+    }
+
+    /// When the next timer is due.
+    pub fn next(&self) -> Option<Mono> {
+        self.due.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Takes a timer that is due at `now`.
+    pub fn due(&mut self, now: Mono) -> Option<Timer> {
+        let entry = self.due.first_entry()?;
+        (entry.key().0 <= now).then(|| entry.remove())
+    }
+}
