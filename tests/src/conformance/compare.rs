@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use super::run::Answers;
-use super::session::{Action, Payload, Request, Session, Step};
+use super::session::{Action, Payload, Request, Session, Step, Version};
 use super::value::Value;
 
 /// One place in which our answer is not Kafka's.
@@ -147,7 +147,9 @@ pub fn compare(session: &Session, answers: &[Answers]) -> Result<Vec<Difference>
                 step,
                 v: *v,
             };
-            differ.walk("", "", recorded, ours);
+            // As it reads from a file, where a UUID is a text like any other.
+            let ours = Value::parse(&ours.flat())?;
+            differ.walk("", "", recorded, &ours);
         }
     }
     Ok(found)
@@ -262,7 +264,7 @@ fn by_key(items: &[Value]) -> Option<BTreeMap<String, &Value>> {
     Some(found)
 }
 
-/// How many exchanges were recorded: by API, by version where the step says one.
+/// How many exchanges were recorded: by API, and in which versions.
 #[must_use]
 pub fn exchanges(sessions: &[Session]) -> BTreeMap<String, (usize, BTreeSet<i64>)> {
     let mut count: BTreeMap<String, (usize, BTreeSet<i64>)> = BTreeMap::new();
@@ -272,14 +274,24 @@ pub fn exchanges(sessions: &[Session]) -> BTreeMap<String, (usize, BTreeSet<i64>
             for answer in &step.answers {
                 let (from, to) = answer.range.unwrap_or((0, 0));
                 entry.0 += usize::try_from(to - from + 1).unwrap_or(0);
-                if answer.range.is_some() && step.own_range().is_some() {
-                    entry.1.extend(from..=to);
+                if let Some(version) = version_of(step) {
+                    entry.1.extend((from..=to).map(|v| version.of(v)));
                 }
             }
         }
     }
     count.retain(|_, (exchanges, _)| *exchanges > 0);
     count
+}
+
+fn version_of(step: &Step) -> Option<&Version> {
+    match &step.action {
+        Action::Request(Request {
+            payload: Payload::Message { version, .. },
+            ..
+        }) => Some(version),
+        _ => None,
+    }
 }
 
 /// docs/COMPATIBILITY.md.

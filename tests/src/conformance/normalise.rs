@@ -20,6 +20,8 @@ pub struct Normaliser {
     symbols: BTreeMap<String, Value>,
     /// What requests said.
     chosen: BTreeSet<String>,
+    /// Texts made with the variable of a loop, as the session writes them.
+    templates: BTreeMap<String, String>,
 }
 
 impl Normaliser {
@@ -30,7 +32,14 @@ impl Normaliser {
             server,
             symbols: BTreeMap::new(),
             chosen: BTreeSet::new(),
+            templates: BTreeMap::new(),
         }
+    }
+
+    /// Remembers that a loop made `text` of `template`: answers show it as the session does, so that
+    /// those of different rounds are equal.
+    pub fn made(&mut self, text: &str, template: &str) {
+        self.templates.insert(text.to_owned(), template.to_owned());
     }
 
     /// What a symbol stands for.
@@ -102,6 +111,9 @@ impl Normaliser {
     }
 
     fn text(&mut self, name: &str, text: &str) -> Value {
+        if let Some(template) = self.templates.get(text) {
+            return Value::Str(template.clone());
+        }
         if self.chosen.contains(text) || text.is_empty() {
             return Value::Str(text.to_owned());
         }
@@ -112,6 +124,9 @@ impl Normaliser {
             _ => {}
         }
         let mut out = text.to_owned();
+        for (made, template) in &self.templates {
+            out = out.replace(made, template);
+        }
         for (at, uuid) in uuids(text) {
             debug_assert!(text[at..].starts_with(uuid), "found where it is");
             if let Value::Word(symbol) = self.symbol("uuid", &Value::Str(uuid.to_owned())) {

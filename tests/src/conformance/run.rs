@@ -152,7 +152,9 @@ impl Runner<'_> {
                 partitions,
                 configs,
             } => {
+                let template = Value::Str(name.clone());
                 let name = self.interpolate(name)?;
+                self.remember_templates(&template, &Value::Str(name.clone()));
                 self.create(&name, *partitions, configs)?;
                 Ok(None)
             }
@@ -205,7 +207,9 @@ impl Runner<'_> {
                 append,
             } => {
                 self.normaliser.chose(body);
-                let body = self.resolve(body)?;
+                let resolved = self.resolve(body)?;
+                self.remember_templates(body, &resolved);
+                let body = resolved;
                 self.normaliser.chose(&body);
                 let version = match (version, self.variables.get("v")) {
                     (Version::Fixed(version), _) => *version,
@@ -291,6 +295,28 @@ impl Runner<'_> {
             ),
             other => other.clone(),
         })
+    }
+
+    /// Texts that hold the loop's variable and no other.
+    fn remember_templates(&mut self, written: &Value, resolved: &Value) {
+        match (written, resolved) {
+            (Value::Str(template), Value::Str(text)) => {
+                if template.matches('$').count() == 1 && template.contains("$v") {
+                    self.normaliser.made(text, template);
+                }
+            }
+            (Value::List(written), Value::List(resolved)) => {
+                for (written, resolved) in written.iter().zip(resolved) {
+                    self.remember_templates(written, resolved);
+                }
+            }
+            (Value::Map(written), Value::Map(resolved)) => {
+                for ((_, written), (_, resolved)) in written.iter().zip(resolved) {
+                    self.remember_templates(written, resolved);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn variable(&self, name: &str) -> Result<Value> {

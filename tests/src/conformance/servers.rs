@@ -134,6 +134,45 @@ impl Drop for Server {
     }
 }
 
+/// The `ottla` to test: what `OTTLA_BIN` names, or one built now, as this program was.
+///
+/// # Errors
+/// It does not compile.
+pub fn ottla_binary() -> Result<PathBuf> {
+    if let Some(binary) = std::env::var_os("OTTLA_BIN") {
+        return Ok(binary.into());
+    }
+    // target/PROFILE/deps/this-program
+    let me = std::env::current_exe()?;
+    let profile_dir = me
+        .ancestors()
+        .find(|dir| dir.file_name().is_some_and(|name| name != "deps") && dir.is_dir())
+        .context("this program lies in a target directory")?;
+    let target = profile_dir.parent().context("a target directory")?;
+    let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "ottla-server",
+            "--bin",
+            "ottla",
+        ])
+        .args(["--profile", profile])
+        .arg("--target-dir")
+        .arg(target)
+        .current_dir(root())
+        .status()?;
+    if !status.success() {
+        bail!("ottla does not compile");
+    }
+    Ok(profile_dir.join("ottla"))
+}
+
 fn script() -> PathBuf {
     root().join("tests/peers/kafka.sh")
 }

@@ -157,6 +157,18 @@ pub enum Version {
     Loop(i64),
 }
 
+impl Version {
+    /// Which one it is when the loop's variable is `v`.
+    #[must_use]
+    pub fn of(&self, v: i64) -> i64 {
+        match self {
+            Version::Fixed(version) => *version,
+            Version::Range(..) => v,
+            Version::Loop(most) => v.min(*most),
+        }
+    }
+}
+
 impl Step {
     /// The values of the loop that this step is by itself.
     #[must_use]
@@ -395,14 +407,14 @@ impl Reader<'_> {
                     items.push(Item::Text(line.to_owned()));
                 }
                 "<" => {
-                    self.cursor.take("<");
-                    let answer = self.answer()?;
-                    match items.last_mut() {
-                        Some(Item::Step(step)) if step.answers_at_all() => {
-                            step.answers.push(answer);
-                        }
-                        _ => bail!("an answer to nothing"),
+                    let Some(Item::Step(step)) = items.last_mut() else {
+                        bail!("an answer to nothing");
+                    };
+                    if !step.answers_at_all() {
+                        bail!("an answer to what has none");
                     }
+                    self.cursor.take("<");
+                    step.answers.push(self.answer()?);
                 }
                 _ => {
                     let number = self.line();
