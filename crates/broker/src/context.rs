@@ -29,6 +29,8 @@ pub(crate) struct Context<E: Env> {
     pub queued_requests: Arc<Semaphore>,
     /// How many units `queued_requests` began with: a larger request takes them all.
     pub queue_capacity: usize,
+    /// Whether the disk has too little room left for produce.
+    pub disk_low: watch::Receiver<bool>,
     pub stopping: Stopping,
     /// Ports that the listeners are bound to, in the order of the configuration.
     pub bound_ports: Vec<u16>,

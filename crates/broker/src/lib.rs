@@ -32,6 +32,7 @@ mod api;
 
 mod auto_create;
 mod coordinators;
+mod disk_watch;
 mod fetch_session;
 mod policy;
 mod producer_ids;

@@ -18,6 +18,7 @@ use types::{NextOffset, PartitionIndex, Uuid};
 use crate::config::BrokerConfig;
 use crate::context::{Context, queue_units};
 use crate::controller_host::{ControllerError, ControllerHandle, ControllerHost, ControllerParts};
+use crate::disk_watch;
 use crate::listener;
 use crate::producer_ids::ProducerIds;
 use crate::publish::Publisher;
@@ -62,6 +63,7 @@ pub struct Node<E: Env> {
     context: Arc<Context<E>>,
     stop: Stop,
     accepting: Vec<<E::Spawner as Spawner>::Task>,
+    watching: <E::Spawner as Spawner>::Task,
     shards: Vec<<E::Spawner as Spawner>::Task>,
     controller: <E::Spawner as Spawner>::Task,
     controller_ended: watch::Receiver<Option<Result<(), Arc<ControllerError>>>>,
@@ -109,7 +111,6 @@ impl<E: Env> Node<E> {
             cluster_id,
             me: config.node_id,
             open_mode: config.open_mode,
-            disk_reserve_bytes: config.limits.disk_reserve_bytes,
             retention_check_ms: broker_config.log_retention_check_interval_ms,
             producer_id_expiration_ms: i64::from(broker_config.producer_id_expiration_ms),
             decompressed_bytes_max: config.limits.decompressed_bytes_max,
@@ -117,9 +118,9 @@ impl<E: Env> Node<E> {
         };
         let mut shard_queues = Vec::with_capacity(config.shards);
         let mut shards = Vec::with_capacity(config.shards);
-        for number in 0..config.shards.max(1) {
+        for _ in 0..config.shards.max(1) {
             let (queue, mailbox) = mpsc::channel::<ShardMessage<E::Disk>>(SHARD_QUEUE);
-            let shard = Shard::new(env.clone(), shard_config.clone(), number as u64, mailbox);
+            let shard = Shard::new(env.clone(), shard_config.clone(), mailbox);
             shards.push(env.spawner().spawn("shard", shard.run()));
             shard_queues.push(queue);
         }
@@ -197,6 +198,7 @@ impl<E: Env> Node<E> {
         let limits = config.limits.clone();
         let queue_capacity = queue_units(limits.queued_request_bytes_max);
         let producer_ids = ProducerIds::new(handle.clone(), config.node_id, broker_epoch);
+        let (low, disk_low) = watch::channel(false);
         let context = Arc::new(Context {
             env: env.clone(),
             config,
@@ -210,10 +212,14 @@ impl<E: Env> Node<E> {
             fetch_session_slots: Arc::new(Semaphore::new(limits.fetch_sessions_max)),
             queued_requests: Arc::new(Semaphore::new(queue_capacity)),
             queue_capacity,
+            disk_low,
             stopping,
             bound_ports,
             connection_ids: AtomicU64::new(1),
         });
+        let watching = env
+            .spawner()
+            .spawn("disk-watch", disk_watch::run(context.clone(), low));
         let accepting = listeners
             .into_iter()
             .enumerate()

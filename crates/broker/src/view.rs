@@ -51,11 +51,12 @@ impl View {
     ) -> View {
         let mut by_name = BTreeMap::new();
         let mut by_id = BTreeMap::new();
+        let topic_configs = image.topic_configs(me, configs);
         for topic in image.topics() {
-            let config = image.topic_config(&topic.name, me, configs);
+            let config = topic_configs.of(&topic.name);
             let old = before.and_then(|before| before.by_id.get(&topic.id));
             let topic_view = match old {
-                Some(old) if old.partitions == topic.partitions && *old.config == config => {
+                Some(old) if old.partitions == topic.partitions && old.config == config => {
                     old.clone()
                 }
                 _ => Arc::new(TopicView {
@@ -63,7 +64,7 @@ impl View {
                     name: topic.name.clone(),
                     is_internal: is_internal(&topic.name),
                     partitions: topic.partitions.clone(),
-                    config: Arc::new(config),
+                    config,
                 }),
             };
             by_name.insert(topic_view.name.clone(), topic_view.clone());

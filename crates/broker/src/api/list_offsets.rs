@@ -115,6 +115,14 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: ListOffsetsReques
                 }
             }
         }
+        if version < 4 {
+            // These versions have no place for it.
+            let partitions = response
+                .topics
+                .iter_mut()
+                .flat_map(|topic| &mut topic.partitions);
+            partitions.for_each(|partition| partition.leader_epoch = -1);
+        }
         response
     })
 }

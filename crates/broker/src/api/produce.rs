@@ -186,6 +186,13 @@ fn judge<E: Env>(
         });
     }
     let limit = call.context.config.limits.decompressed_bytes_max;
+    if *call.context.disk_low.borrow() {
+        return Err(Refusal {
+            code: ErrorCode::KAFKA_STORAGE_ERROR,
+            message: Some("The disk is nearly full".to_owned()),
+            record_errors: Vec::new(),
+        });
+    }
     let policy = policy::produce(&topic.config, call.to.version, now, limit);
     let validated = records::validate(bytes, &policy).map_err(refused)?;
     if validated.header.attributes.is_transactional() {

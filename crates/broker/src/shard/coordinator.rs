@@ -231,11 +231,6 @@ impl Coordinator {
         self.timer = None;
         self.state = State::Failed(error);
     }
-
-    /// Whether the machine was thrown away.
-    pub fn has_failed(&self) -> bool {
-        matches!(self.state, State::Failed(_))
-    }
 }
 
 impl Replayed {

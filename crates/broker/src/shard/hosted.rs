@@ -133,7 +133,11 @@ impl<E: Env> Hosted<E> {
         batch: records::Validated,
         acks: Acks,
     ) {
-        let token = work.token(Waiting::Produce { request, index });
+        let token = work.token(Waiting::Produce {
+            request,
+            index,
+            acks,
+        });
         work.produces.wait(request, index, token);
         let input = Input::Append {
             token,
@@ -216,6 +220,18 @@ impl<E: Env> Hosted<E> {
         decompressed_bytes_max: usize,
     ) -> OffsetFound<E::Disk> {
         let epoch = query.current_leader_epoch;
+        if matches!(query.spec, OffsetSpec::Earliest | OffsetSpec::EarliestLocal) {
+            if let Err(error) = self.replica.check_leader(epoch) {
+                return OffsetFound::Error(error);
+            }
+            let start = self.replica.log_start();
+            let epoch = self.replica.epochs().epoch_at(start);
+            return OffsetFound::Known {
+                offset: start.0,
+                timestamp: -1,
+                leader_epoch: epoch.unwrap_or(self.replica.leader_epoch()),
+            };
+        }
         let end = match self.replica.latest_offset(query.isolation.into(), epoch) {
             Ok(end) => end,
             Err(error) => return OffsetFound::Error(error),
@@ -227,13 +243,7 @@ impl<E: Env> Hosted<E> {
         };
         match query.spec {
             OffsetSpec::Earliest | OffsetSpec::EarliestLocal => {
-                let start = self.replica.log_start();
-                let epoch = self.replica.epochs().epoch_at(start);
-                OffsetFound::Known {
-                    offset: start.0,
-                    timestamp: -1,
-                    leader_epoch: epoch.unwrap_or(self.replica.leader_epoch()),
-                }
+                unreachable!("answered above, whatever the high watermark")
             }
             OffsetSpec::Latest => OffsetFound::Known {
                 offset: end.0,
@@ -536,13 +546,21 @@ impl<E: Env> Hosted<E> {
 
     fn reply(&mut self, work: &mut Work<E>, token: u64, reply: Reply) {
         match work.redeem(token) {
-            Some(Waiting::Produce { request, index }) => {
+            Some(Waiting::Produce {
+                request,
+                index,
+                acks,
+            }) => {
                 if let Reply::Appended(appended) = &reply {
                     work.env.observe(Seen::Acked {
                         partition: self.partition,
                         base_offset: appended.base_offset,
                         next_offset: appended.next_offset,
-                        acks: 0,
+                        acks: match acks {
+                            Acks::None => 0,
+                            Acks::Leader => 1,
+                            Acks::All => -1,
+                        },
                     });
                 }
                 work.produces

@@ -50,8 +50,8 @@ enum Slot<E: Env> {
     },
     /// It is served.
     Open(Box<Hosted<E>>),
-    /// It cannot be served until the node restarts.
-    Offline(String),
+    /// It cannot be served until the node restarts. The log says why.
+    Offline,
 }
 
 /// Settings that all shards share.
@@ -61,7 +61,6 @@ pub(crate) struct ShardConfig {
     pub cluster_id: types::Uuid,
     pub me: types::BrokerId,
     pub open_mode: env::OpenMode,
-    pub disk_reserve_bytes: u64,
     pub retention_check_ms: i64,
     pub producer_id_expiration_ms: i64,
     pub decompressed_bytes_max: usize,
@@ -82,14 +81,13 @@ impl<E: Env> Shard<E> {
     pub fn new(
         env: E,
         config: ShardConfig,
-        number: u64,
         mailbox: mpsc::Receiver<ShardMessage<E::Disk>>,
     ) -> Shard<E> {
         Shard {
             mailbox,
             slots: BTreeMap::new(),
             jobs: FuturesUnordered::new(),
-            work: Work::new(env, config, number),
+            work: Work::new(env, config),
             stopped: None,
         }
     }
@@ -145,7 +143,7 @@ impl<E: Env> Shard<E> {
             ShardMessage::Configure(partition, config) => match self.slots.get_mut(&partition) {
                 Some(Slot::Open(hosted)) => hosted.configure(&mut self.work, config),
                 Some(Slot::Opening { install, .. }) => install.config = config,
-                Some(Slot::Offline(_)) | None => {}
+                Some(Slot::Offline) | None => {}
             },
             ShardMessage::Produce(produce) => self.produce(produce),
             ShardMessage::Fetch(fetch) => self.fetch(fetch),
@@ -183,7 +181,7 @@ impl<E: Env> Shard<E> {
                     Some(Slot::Opening { .. }) => {
                         let _ = reply.send(Err(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS));
                     }
-                    Some(Slot::Offline(_)) => {
+                    Some(Slot::Offline) => {
                         let _ = reply.send(Err(ErrorCode::COORDINATOR_NOT_AVAILABLE));
                     }
                     None => {
@@ -203,7 +201,7 @@ impl<E: Env> Shard<E> {
         match self.slots.get_mut(partition) {
             Some(Slot::Open(hosted)) => Ok((hosted, &mut self.work)),
             Some(Slot::Opening { .. }) => Err(ErrorCode::LEADER_NOT_AVAILABLE),
-            Some(Slot::Offline(_)) => Err(ErrorCode::KAFKA_STORAGE_ERROR),
+            Some(Slot::Offline) => Err(ErrorCode::KAFKA_STORAGE_ERROR),
             None => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
         }
     }
@@ -214,7 +212,7 @@ impl<E: Env> Shard<E> {
             Some(Slot::Opening {
                 install: waiting, ..
             }) => *waiting = install,
-            Some(Slot::Offline(_)) => {}
+            Some(Slot::Offline) => {}
             None => {
                 let slot = Slot::Opening {
                     install: install.clone(),
@@ -252,7 +250,7 @@ impl<E: Env> Shard<E> {
         match self.slots.remove(&partition) {
             Some(Slot::Open(hosted)) => self.jobs.push(Box::pin(hosted.delete(&mut self.work))),
             // The open job finds nobody waiting for it and removes what it opened.
-            Some(Slot::Opening { .. } | Slot::Offline(_)) | None => {}
+            Some(Slot::Opening { .. } | Slot::Offline) | None => {}
         }
     }
 
@@ -312,8 +310,7 @@ impl<E: Env> Shard<E> {
                 tracing::error!(topic = &*install.topic, partition = partition.partition.0, %error,
                     "a log cannot be opened: the partition is offline");
                 self.work.env.observe(env::Seen::WentOffline { partition });
-                self.slots
-                    .insert(partition, Slot::Offline(error.to_string()));
+                self.slots.insert(partition, Slot::Offline);
             }
         }
         for message in backlog {
@@ -426,7 +423,7 @@ impl<E: Env> Shard<E> {
                 Timer::Retry(partition) => match self.slots.get(&partition) {
                     Some(Slot::Opening { install, .. }) => self.open(install.clone()),
                     Some(Slot::Open(_)) => self.work.dirty.push(partition),
-                    Some(Slot::Offline(_)) | None => {}
+                    Some(Slot::Offline) | None => {}
                 },
                 Timer::Housekeeping => {
                     for slot in self.slots.values_mut() {
@@ -479,7 +476,7 @@ impl<E: Env> Shard<E> {
                 };
                 self.jobs.push(Box::pin(hosted.close(&mut self.work)));
             }
-            Some(Slot::Offline(_)) => {
+            Some(Slot::Offline) => {
                 self.slots.remove(&partition);
             }
             // A busy log is closed when its job is done, an opening one when it is open.

@@ -36,7 +36,11 @@ pub(crate) type JobFuture<E> = Pin<Box<dyn Future<Output = Job<E>> + Send>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
     /// A batch of a produce request.
-    Produce { request: u64, index: usize },
+    Produce {
+        request: u64,
+        index: usize,
+        acks: partition::Acks,
+    },
     /// A partition of a DeleteRecords request.
     Deletion { request: u64, index: usize },
     /// The partition's coordinator.
@@ -47,8 +51,6 @@ pub(crate) enum Waiting {
 pub(crate) struct Work<E: Env> {
     pub env: E,
     pub config: ShardConfig,
-    /// Number of this shard within its node.
-    pub number: u64,
     pub timers: Timers,
     pub produces: Produces,
     pub deletions: Deletions,
@@ -64,11 +66,10 @@ pub(crate) struct Work<E: Env> {
 
 impl<E: Env> Work<E> {
     /// An empty desk.
-    pub fn new(env: E, config: ShardConfig, number: u64) -> Work<E> {
+    pub fn new(env: E, config: ShardConfig) -> Work<E> {
         Work {
             env,
             config,
-            number,
             timers: Timers::default(),
             produces: Produces::default(),
             deletions: Deletions::default(),
