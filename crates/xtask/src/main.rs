@@ -8,6 +8,7 @@
 
 mod ci;
 mod codegen;
+mod conformance;
 mod layers;
 mod tidy;
 
@@ -23,6 +24,7 @@ usage: cargo xtask COMMAND
   ci quick              the same without the simulator and foreign clients
   fix                   format, regenerate, fix what lints can fix
   codegen [--check]     crates/protocol/src/generated from crates/protocol/schemas
+  conformance ...       record Kafka's answers, compare others with them (tests/conformance/README.md)
   layers                which crate may depend on which (docs/ARCHITECTURE.md)
   tidy                  paths in docs, file sizes, module docs, banned words";
 
@@ -47,6 +49,7 @@ fn run(args: &[&str]) -> Result<()> {
         ["codegen"] => codegen::run(&root, false),
         ["codegen", "--check"] => codegen::run(&root, true),
         ["layers"] => layers::run(&root),
+        ["conformance", rest @ ..] => conformance::run(&root, rest),
         ["tidy"] => tidy::run(&root),
         _ => bail!("{USAGE}"),
     }

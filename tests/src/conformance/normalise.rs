@@ -53,10 +53,8 @@ impl Normaliser {
         match request {
             Value::List(items) => items.iter().for_each(|item| self.chose(item)),
             Value::Map(members) => members.iter().for_each(|(_, value)| self.chose(value)),
-            Value::Str(text) => {
-                if !self.symbols.values().any(|known| same_text(known, text)) {
-                    self.chosen.insert(text.clone());
-                }
+            Value::Str(text) if !self.symbols.values().any(|known| same_text(known, text)) => {
+                self.chosen.insert(text.clone());
             }
             _ => {}
         }
@@ -127,6 +125,7 @@ impl Normaliser {
         for (made, template) in &self.templates {
             out = out.replace(made, template);
         }
+        out = without_times(&out);
         for (at, uuid) in uuids(text) {
             debug_assert!(text[at..].starts_with(uuid), "found where it is");
             if let Value::Word(symbol) = self.symbol("uuid", &Value::Str(uuid.to_owned())) {
@@ -164,6 +163,29 @@ impl Normaliser {
         self.symbols.insert(symbol.clone(), value.clone());
         Value::Word(format!("${symbol}"))
     }
+}
+
+/// Numbers in a text that are times of the server's, or as far from now as an unlimited time allows.
+fn without_times(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit() || c == '-') {
+        let (before, from) = rest.split_at(start);
+        let end = from[1..]
+            .find(|c: char| !c.is_ascii_digit())
+            .map_or(from.len(), |end| end + 1);
+        let (digits, after) = from.split_at(end);
+        out.push_str(before);
+        let near = |number: i64, what: i64| number.abs_diff(what) < NOW_MS as u64;
+        match digits.parse::<i64>() {
+            Ok(number) if near(number, now()) => out.push_str("$now"),
+            Ok(number) if near(number, now() - i64::MAX) => out.push_str("$long_ago"),
+            _ => out.push_str(digits),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 fn word(text: &str) -> Value {
@@ -242,6 +264,17 @@ pub fn sort_key(value: &Value) -> (i64, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_in_texts_are_found() {
+        let (time, before) = (now(), now() - i64::MAX);
+        assert_eq!(
+            without_times(&format!(
+                "5 of 1000000000000 in [{before}, {time}] - 7 or -x"
+            )),
+            "5 of 1000000000000 in [$long_ago, $now] - 7 or -x"
+        );
+    }
 
     #[test]
     fn equal_ids_stay_equal_and_what_the_session_chose_stays() {

@@ -300,10 +300,10 @@ impl Runner<'_> {
     /// Texts that hold the loop's variable and no other.
     fn remember_templates(&mut self, written: &Value, resolved: &Value) {
         match (written, resolved) {
-            (Value::Str(template), Value::Str(text)) => {
-                if template.matches('$').count() == 1 && template.contains("$v") {
-                    self.normaliser.made(text, template);
-                }
+            (Value::Str(template), Value::Str(text))
+                if template.matches('$').count() == 1 && template.contains("$v") =>
+            {
+                self.normaliser.made(text, template);
             }
             (Value::List(written), Value::List(resolved)) => {
                 for (written, resolved) in written.iter().zip(resolved) {

@@ -25,7 +25,7 @@ pub enum Item {
     /// A comment, a blank line, a directive: kept as it is.
     Text(String),
     /// Something to do.
-    Step(Step),
+    Step(Box<Step>),
     /// Steps done for each value of `$v`.
     Loop {
         /// The line that opens it.
@@ -432,7 +432,7 @@ impl Reader<'_> {
                     if inside && step.own_range().is_some() {
                         bail!("a range of versions within a loop");
                     }
-                    items.push(Item::Step(step));
+                    items.push(Item::Step(Box::new(step)));
                 }
             }
         }
@@ -473,7 +473,7 @@ impl Reader<'_> {
         let rest = line[word.len()..].trim();
         match word {
             "wait" | "close" => {
-                self.to_line_end();
+                self.skip_line();
                 let connection = rest.to_owned();
                 Ok(match word {
                     "wait" => Action::Wait { connection },
@@ -481,7 +481,7 @@ impl Reader<'_> {
                 })
             }
             "let" => {
-                self.to_line_end();
+                self.skip_line();
                 let (name, path) = rest.split_once('=').context("let NAME = PATH")?;
                 Ok(Action::Let {
                     name: name.trim().to_owned(),
@@ -489,7 +489,7 @@ impl Reader<'_> {
                 })
             }
             "sleep" => {
-                self.to_line_end();
+                self.skip_line();
                 let ms = rest.strip_suffix("ms").context("sleep 100ms")?.parse()?;
                 Ok(Action::Sleep { ms })
             }
@@ -523,7 +523,7 @@ impl Reader<'_> {
         }
     }
 
-    fn to_line_end(&mut self) {
+    fn skip_line(&mut self) {
         self.cursor.take_while(|c| c != '\n');
     }
 
