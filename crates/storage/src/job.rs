@@ -431,6 +431,14 @@ async fn close_segment<D: Disk>(
             .await
             .map_err(step("writing an index"))?;
     }
+    if done.dir_dirty {
+        // The state names the segment: a crash must not find the one without the other.
+        plan.disk
+            .sync_dir(dir)
+            .await
+            .map_err(sync("syncing the directory"))?;
+        done.dir_dirty = false;
+    }
     replace(plan, names::STATE, &seal.state).await?;
     plan.disk
         .sync_dir(dir)

@@ -625,6 +625,9 @@ impl<D: Disk> Log<D> {
             self.unsynced_ends.clear();
         }
         self.unsynced_ends.extend(done.written_to);
+        if mutant!("STO-35") {
+            self.durable = self.written.mark;
+        }
         if let Some(mark) = done.durable {
             assert!(
                 (self.durable.segment, self.durable.position) <= (mark.segment, mark.position),
@@ -724,8 +727,10 @@ impl<D: Disk> Log<D> {
         self.epochs.truncate_from_end(target.mark.offset);
         self.tail.roll_back(target, self.written_carry.clone());
         self.cut = Some(target.mark);
-        self.snapshots
-            .retain(|(at, _, _)| *at <= target.mark.offset);
+        if !mutant!("STO-11") {
+            self.snapshots
+                .retain(|(at, _, _)| *at <= target.mark.offset);
+        }
         changed.then_some(target.mark.offset)
     }
 

@@ -21,7 +21,7 @@ use crate::names::{self, segment_file};
 use crate::recovery::{build_index, load_index};
 use crate::scan::Source;
 use crate::segment::{FileCell, IndexCell};
-use crate::state::SegmentRow;
+use crate::state::{FaultyRange, SegmentRow};
 
 /// The most that one read takes from a file, unless a single batch is larger.
 const READ_BYTES_MAX: usize = 8 << 20;
@@ -52,6 +52,8 @@ pub(crate) struct FilePlan<D: Disk> {
     pub(crate) max: NextOffset,
     pub(crate) max_bytes: usize,
     pub(crate) min_one: bool,
+    /// What is known to be damaged: passed over before `from`, and never reached behind it.
+    pub(crate) faulty: Vec<FaultyRange>,
 }
 
 /// Where a plan gets its position from.
@@ -106,7 +108,7 @@ impl<D: Disk> Log<D> {
         }
         let mut max = if mutant!("STO-18") { end } else { max.min(end) };
         for range in &self.faulty {
-            if range.from <= from && from.is_before(range.to) && !mutant!("STO-04") {
+            if range.from <= from && from.is_before(range.to) {
                 let reason = "known to be damaged";
                 return Err(ReadError::Faulty {
                     from: range.from,
@@ -194,6 +196,7 @@ impl<D: Disk> Log<D> {
             max,
             max_bytes,
             min_one,
+            faulty: self.faulty.clone(),
         }
     }
 }
@@ -381,6 +384,8 @@ struct Walk<'a, D: Disk> {
     interval_start: usize,
     interval_from: Offset,
     tag: u32,
+    /// A known hole lies in the interval: its tag proves nothing.
+    unproven: bool,
     damage: Option<&'static str>,
     damaged_to: Option<NextOffset>,
 }
@@ -399,6 +404,7 @@ impl<'a, D: Disk> Walk<'a, D> {
             interval_start: 0,
             interval_from: next,
             tag: plan.seed,
+            unproven: false,
             damage: None,
             damaged_to: None,
         }
@@ -414,11 +420,17 @@ impl<'a, D: Disk> Walk<'a, D> {
             if let Some((end, tag)) = self.span.intervals.get(self.interval)
                 && at >= u64::from(*end)
             {
-                if at != u64::from(*end) || self.tag != *tag && !mutant!("STO-22/b") {
+                let fits = at == u64::from(*end) && self.tag == *tag;
+                if !fits && !self.unproven && !mutant!("STO-22/b") {
                     self.accuse();
                     break;
                 }
                 self.interval += 1;
+                if at > u64::from(*end) {
+                    // Behind a hole that reaches over the interval's end.
+                    continue;
+                }
+                self.unproven = false;
                 self.interval_start = self.position;
                 self.interval_from = self.next;
                 self.tag = self.plan.seed;
@@ -426,6 +438,25 @@ impl<'a, D: Disk> Walk<'a, D> {
                 if full {
                     return Step::Done;
                 }
+            }
+            if let Some(hole) = self.hole() {
+                if hole.from >= self.plan.from {
+                    break;
+                }
+                let position = find_in(bytes, self.position, hole.to.position());
+                let Some(position) = position else {
+                    let read = self.span.start as usize + bytes.len();
+                    if read < self.plan.row.size as usize {
+                        let more = (read + bytes.len()).min(self.plan.row.size as usize);
+                        return Step::Need(more as u32);
+                    }
+                    self.damage = Some("nothing whole follows a damaged range");
+                    break;
+                };
+                self.position = position;
+                self.next = hole.to.position();
+                (self.started, self.unproven) = (true, true);
+                continue;
             }
             let rest = &bytes[self.position.min(bytes.len())..];
             let at_end = at >= u64::from(self.plan.row.size);
@@ -470,7 +501,7 @@ impl<'a, D: Disk> Walk<'a, D> {
                 break;
             }
             if wanted && !full {
-                if layout::verify_crc(&rest[..size]).is_err() && !mutant!("STO-03") {
+                if layout::verify_crc(&rest[..size]).is_err() && !mutant!("STO-01/c") {
                     self.damage = Some("checksum mismatch");
                     self.damaged_to = Some(header.next_offset());
                     self.next = header.base_offset;
@@ -500,6 +531,14 @@ impl<'a, D: Disk> Walk<'a, D> {
         Step::Done
     }
 
+    /// The damaged range that comes next, if it is known.
+    fn hole(&self) -> Option<&'a FaultyRange> {
+        let faulty = self.plan.faulty.iter();
+        faulty
+            .filter(|_| self.started)
+            .find(|range| range.from <= self.next && self.next.is_before(range.to))
+    }
+
     /// Whether what follows cannot be served.
     fn past_max(&self) -> bool {
         self.span.intervals.get(self.interval).is_none() && !self.next.is_before(self.plan.max)
@@ -518,6 +557,19 @@ impl<'a, D: Disk> Walk<'a, D> {
         self.next = self.interval_from;
         self.position = self.interval_start;
     }
+}
+
+/// The position of a whole batch with this base offset.
+fn find_in(bytes: &Bytes, from: usize, base_offset: Offset) -> Option<usize> {
+    let wanted = base_offset.0.to_be_bytes();
+    (from..bytes.len().saturating_sub(HEADER_SIZE)).find(|at| {
+        let rest = &bytes[*at..];
+        rest.starts_with(&wanted)
+            && BatchHeader::parse(rest).is_ok_and(|header| {
+                let batch = rest.get(..header.total_size());
+                batch.is_some_and(|batch| layout::verify_crc(batch).is_ok())
+            })
+    })
 }
 
 const FOREIGN: &str = "batches of another place or time";

@@ -755,6 +755,9 @@ impl<D: Disk> Log<D> {
         self.start_at(Place { mark, index }, carry);
         // Below the log's start nothing is missed, but no offset is given out twice.
         let end = scanned.end.max(self.log_start.end_before());
+        // The offset after the last good batch is one that was given out before.
+        let lost = scanned.faulty.last().map(|range| range.from.end_before());
+        let end = lost.filter(|_| mutant!("STO-28")).unwrap_or(end);
         if scanned.hole_at_end || end > scanned.end {
             // The segment stays as it is, evidence included; appends go to a new one.
             let row = SegmentRow {

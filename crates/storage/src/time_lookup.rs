@@ -81,7 +81,9 @@ impl<D: Disk> Log<D> {
             let row = &segment.row;
             let from = Offset(row.base).max(self.log_start);
             let wanted = wanted(row.base)
-                && row.max_timestamp >= target.0 && row.next > from.0 && from.is_before(max);
+                && row.max_timestamp >= target.0
+                && row.next > from.0
+                && from.is_before(max);
             let on_disk = row.base < written.segment
                 || row.base == written.segment && from.0 < written.offset.0;
             if wanted && on_disk {
@@ -120,7 +122,14 @@ impl<D: Disk> Log<D> {
             }
         }
         let from = self.log_start;
-        TimePlan { target, from, max, files, memory, decompressed_max }
+        TimePlan {
+            target,
+            from,
+            max,
+            files,
+            memory,
+            decompressed_max,
+        }
     }
 
     /// Plans the search for the first record before `max` with the largest timestamp of the log.
@@ -143,7 +152,9 @@ impl<D: Disk> Log<D> {
             .filter(|(_, timestamp, _)| *timestamp >= 0)
             .partition(|(base, _, _)| *base >= self.log_start.0);
         // The first of the largest.
-        let best = whole.into_iter().reduce(|best, next| if next.1 > best.1 { next } else { best });
+        let best = whole
+            .into_iter()
+            .reduce(|best, next| if next.1 > best.1 { next } else { best });
         let read = match best {
             Some((_, _, last)) if Offset(last).is_before(max) => {
                 Some(self.read(Offset(last), self.log_end_offset(), 1, true)?)
@@ -154,7 +165,12 @@ impl<D: Disk> Log<D> {
             let wanted = |segment: i64| segment == *base;
             self.time_plan(TimestampMs(0), max, decompressed_max, wanted)
         });
-        Ok(MaxTimePlan { read, cut, max, decompressed_max })
+        Ok(MaxTimePlan {
+            read,
+            cut,
+            max,
+            decompressed_max,
+        })
     }
 }
 
@@ -169,7 +185,9 @@ impl<D: Disk> TimePlan<D> {
         let mut found = None;
         self.each_batch(|batch| {
             let first = search::first_at_or_after(batch, target, from, decompressed_max);
-            found = first.map_err(|_| undecodable(batch))?.map(|found| place(batch, found));
+            found = first
+                .map_err(|_| undecodable(batch))?
+                .map(|found| place(batch, found));
             Ok(found.is_some())
         })
         .await?;
@@ -190,7 +208,9 @@ impl<D: Disk> TimePlan<D> {
             let mut target = best.map_or(TimestampMs(0), |best| TimestampMs(best.timestamp.0 + 1));
             loop {
                 let found = first(batch, target, from, decompressed_max);
-                let Some(found) = found.map_err(|_| undecodable(batch))? else { break };
+                let Some(found) = found.map_err(|_| undecodable(batch))? else {
+                    break;
+                };
                 if found.offset.is_before(max) {
                     best = Some(place(batch, found));
                 }
@@ -258,11 +278,17 @@ impl<D: Disk> MaxTimePlan<D> {
             Some(plan) => plan.run_max().await?,
             None => None,
         };
-        let Some(read) = self.read else { return Ok(cut) };
+        let Some(read) = self.read else {
+            return Ok(cut);
+        };
         let bytes = join(read.run().await?);
-        let Ok(batch) = Batch::parse(&bytes) else { return Ok(cut) };
+        let Ok(batch) = Batch::parse(&bytes) else {
+            return Ok(cut);
+        };
         let found = search::max_timestamp(&batch, self.decompressed_max);
-        let found = found.map_err(|_| undecodable(&batch))?.map(|found| place(&batch, found));
+        let found = found
+            .map_err(|_| undecodable(&batch))?
+            .map(|found| place(&batch, found));
         let found = found.filter(|found| found.offset.is_before(self.max));
         Ok(match (cut, found) {
             (Some(cut), Some(found)) if found.timestamp > cut.timestamp => Some(found),

@@ -315,7 +315,11 @@ impl Model {
         assert_eq!(found, expected, "first record at or after {timestamp}");
         let plan = self.log.offset_of_max_timestamp(end, 1 << 20).unwrap();
         let found = now(plan.run()).unwrap();
-        assert_eq!(found.map(|at| (at.offset.0, at.timestamp.0)), largest, "largest timestamp");
+        assert_eq!(
+            found.map(|at| (at.offset.0, at.timestamp.0)),
+            largest,
+            "largest timestamp"
+        );
     }
 
     fn stop(&mut self) {

@@ -292,6 +292,10 @@ async fn verify_segment<D: Disk>(
             }
             break;
         }
+        if let Some(header) = header.filter(in_place) {
+            // Its indexes may point here all the same.
+            positions.push((at as u32, header.last_offset().0, header.max_timestamp.0));
+        }
         let next = source.find_batch(at + 1, Offset(expected.0 - 1)).await;
         let next = next.filter(|(position, _)| *position < size);
         let what = match (&header, whole) {

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test uses its own part")]
 
+pub mod enumerator;
+
 use std::collections::BTreeMap;
 use std::future::{Future, Ready, ready};
 use std::io;
@@ -60,6 +62,9 @@ struct State {
     /// Calls to fail: from this one on, how many, how, and which.
     fail: Option<Fail>,
     capacity: Option<usize>,
+    /// What each file held when it was last synced.
+    synced: BTreeMap<usize, Vec<u8>>,
+    drop_on_failed_sync: bool,
 }
 
 /// A fault to inject.
@@ -130,6 +135,11 @@ impl MemDisk {
 
     pub fn read(&self, path: &Path) -> Option<Vec<u8>> {
         self.with(|state| state.entries.get(path).map(|ino| state.files[*ino].clone()))
+    }
+
+    /// Whether a failed sync loses what was written since the last one.
+    pub fn drop_on_failed_sync(&self, drop: bool) {
+        self.with(|state| state.drop_on_failed_sync = drop);
     }
 
     /// Changes a file behind everyone's back.
@@ -224,7 +234,13 @@ impl Disk for MemDisk {
         options: OpenOptions,
     ) -> impl Future<Output = io::Result<MemFile>> + Send + 'static {
         let disk = self.clone();
-        self.call("open", |state| {
+        let known = self.with(|state| state.entries.contains_key(path));
+        let what = if options.create && !known {
+            "create"
+        } else {
+            "open"
+        };
+        self.call(what, |state| {
             let ino = match state.entries.get(path) {
                 Some(_) if options.exclusive => return Err(io::ErrorKind::AlreadyExists.into()),
                 Some(ino) => *ino,
@@ -445,10 +461,20 @@ impl File for MemFile {
     }
 
     fn sync(&self, _kind: SyncKind) -> impl Future<Output = io::Result<()>> + Send + 'static {
-        self.disk.call("sync", |state| {
+        let result = self.disk.with(|state| {
+            if let Err(error) = state.check("sync") {
+                if state.drop_on_failed_sync {
+                    let old = state.synced.get(&self.ino).cloned();
+                    state.files[self.ino] = old.unwrap_or_default();
+                }
+                return Err(error);
+            }
+            let now = state.files[self.ino].clone();
+            state.synced.insert(self.ino, now);
             state.record(Op::Sync { ino: self.ino });
             Ok(())
-        })
+        });
+        ready(result)
     }
 
     fn allocate(

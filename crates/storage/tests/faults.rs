@@ -1,0 +1,755 @@
+//! The disk fails: at the n-th call, for every n; and afterwards, by damage to each kind of file.
+
+mod common;
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use common::{
+    Fail, MemDisk, append, batch, config, create, dir, flush, identity, now, open, read_all,
+};
+use env::{Disk, File, OpenMode, OpenOptions, Wall};
+use ottla_storage::tools::{Severity, repair, verify};
+use ottla_storage::{
+    AppendError, Health, JobError, Log, LogConfig, LogIdentity, ReadError, StorageError,
+};
+use records::BatchHeader;
+use types::{LeaderEpoch, NextOffset, Offset, TimestampMs, Uuid};
+
+type Batches = Vec<(Offset, NextOffset, Vec<u8>)>;
+
+/// What a run was told.
+#[derive(Default)]
+struct Told {
+    appended: Batches,
+    durable: NextOffset,
+    log_start: Offset,
+    asked_start: Offset,
+    failed: bool,
+    full: bool,
+}
+
+fn small() -> LogConfig {
+    LogConfig {
+        segment_bytes: 4096,
+        ..config()
+    }
+}
+
+/// Appends, flushes, rolls, deletes, stops and starts, until the disk fails for good.
+fn workload(disk: &MemDisk, config: &LogConfig, told: &mut Told) -> Result<(), StorageError> {
+    let mut log = now(Log::create(
+        disk.clone(),
+        dir(),
+        identity(),
+        config.clone(),
+        Wall(0),
+    ))?;
+    for i in 0..12u64 {
+        let bytes = batch(i, 1 + i as usize % 3, 400, 100 + i as i64);
+        let header = BatchHeader::parse(&bytes).unwrap();
+        let base = log.log_end_offset().position();
+        let epoch = LeaderEpoch(i as i32 / 4);
+        match log.append(&bytes, &header, base, epoch, None, Wall(0)) {
+            Ok(done) => {
+                let stored = common::stored(&bytes, base, epoch.0);
+                told.appended.push((base, done.next_offset, stored));
+            }
+            Err(AppendError::Full) => told.full = true,
+            Err(error) => panic!("{error}"),
+        }
+        if i == 7 {
+            told.asked_start = log.written_end().position().min(Offset(3));
+            log.delete_records_before(Offset(3));
+        }
+        if i % 3 == 1 {
+            continue;
+        }
+        while let Some(job) = log.start_job(i % 2 == 0) {
+            let done = now(job);
+            let outcome = log.finish_job(done);
+            assert!(outcome.durable >= told.durable, "what is durable stays");
+            told.durable = outcome.durable;
+            told.log_start = outcome.log_start;
+            match outcome.error {
+                None => {}
+                Some(JobError::Full(_)) => {
+                    told.full = true;
+                    // Reads are served while the disk is full.
+                    let end = log.log_end_offset();
+                    if log.log_start_offset().is_before(end) {
+                        read_all(&log, log.log_start_offset(), 900).unwrap();
+                    }
+                    break;
+                }
+                Some(JobError::Failed { .. }) => {
+                    told.failed = true;
+                    fenced(&mut log);
+                    return Ok(());
+                }
+            }
+        }
+        if i == 5 && log.health() == Health::Online {
+            now(log.close())?;
+            log = now(Log::open(
+                disk.clone(),
+                dir(),
+                identity(),
+                config.clone(),
+                Wall(0),
+            ))?
+            .0;
+            told.durable = told.durable.max(log.durable_end());
+        }
+    }
+    // With room again, the log comes back without a restart.
+    disk.fail(None);
+    let bytes = batch(99, 1, 100, 500);
+    for _ in 0..3 {
+        let header = BatchHeader::parse(&bytes).unwrap();
+        let base = log.log_end_offset().position();
+        if let Ok(done) = log.append(&bytes, &header, base, LeaderEpoch(7), None, Wall(0)) {
+            told.appended
+                .push((base, done.next_offset, common::stored(&bytes, base, 7)));
+        }
+        if let Some(outcome) = flush(&mut log, true) {
+            assert_eq!(outcome.error, None);
+            told.durable = outcome.durable;
+            told.log_start = outcome.log_start;
+        }
+    }
+    assert_eq!(log.health(), Health::Online);
+    assert_eq!(log.durable_end(), log.log_end_offset());
+    Ok(())
+}
+
+/// After a failed write or sync nothing is served or claimed.
+fn fenced(log: &mut Log<MemDisk>) {
+    assert_eq!(log.health(), Health::Offline);
+    let bytes = batch(1, 1, 10, 0);
+    let header = BatchHeader::parse(&bytes).unwrap();
+    let base = log.log_end_offset().position();
+    let refused = log.append(&bytes, &header, base, LeaderEpoch(9), None, Wall(0));
+    assert_eq!(refused, Err(AppendError::Offline));
+    assert!(log.start_job(true).is_none());
+    let start = log.log_start_offset();
+    assert!(matches!(
+        log.read(start, NextOffset(99), 1, true),
+        Err(ReadError::Offline)
+    ));
+}
+
+/// What is on the disk must hold what was told, and nothing that never was.
+fn judge(disk: &MemDisk, config: &LogConfig, told: &Told, case: &str) {
+    let opened = open(disk, config);
+    let (log, recovered) = opened.unwrap_or_else(|error| panic!("{case}: {error}"));
+    assert_eq!(recovered.faulty, [], "{case}");
+    let end = log.log_end_offset();
+    assert!(
+        end >= told.durable,
+        "{case}: ends at {end}, durable up to {}",
+        told.durable
+    );
+    let start = log.log_start_offset();
+    assert!(
+        start >= told.log_start && start <= told.asked_start.max(told.log_start),
+        "{case}"
+    );
+    if !start.is_before(end) {
+        return;
+    }
+    let bytes = read_all(&log, start, 900).unwrap_or_else(|error| panic!("{case}: {error}"));
+    let mut rest = bytes.as_slice();
+    let holding = told
+        .appended
+        .iter()
+        .find(|(_, next, _)| start.is_before(*next));
+    let mut at = holding.map_or(start, |(base, _, _)| *base);
+    while !rest.is_empty() {
+        let known = |(base, _, stored): &&(Offset, NextOffset, Vec<u8>)| {
+            *base == at && rest.starts_with(stored)
+        };
+        let found = told.appended.iter().rev().find(known);
+        let (_, next, stored) = found.unwrap_or_else(|| panic!("{case}: unknown batch at {at}"));
+        rest = &rest[stored.len()..];
+        at = next.position();
+    }
+    assert_eq!(at.end_before(), end, "{case}");
+}
+
+fn every_call(
+    kind: ErrorKind,
+    only: Option<&'static str>,
+    partial: bool,
+    drop: bool,
+    mode: OpenMode,
+) {
+    let config = LogConfig { mode, ..small() };
+    let calls = {
+        let disk = MemDisk::default();
+        workload(&disk, &config, &mut Told::default()).unwrap();
+        disk.calls()
+    };
+    let (mut failed, mut full) = (0, 0);
+    for count in [1, 4, u64::MAX / 2] {
+        for from in 1..=calls {
+            let disk = MemDisk::default();
+            disk.drop_on_failed_sync(drop);
+            disk.fail(Some(Fail {
+                from,
+                count,
+                kind,
+                partial,
+                only,
+            }));
+            let mut told = Told::default();
+            let done = workload(&disk, &config, &mut told);
+            disk.fail(None);
+            failed += u32::from(told.failed);
+            full += u32::from(told.full);
+            let case = format!("{kind:?} {only:?} {mode:?}: {count} calls from {from} of {calls}");
+            if done.is_err() && told.appended.is_empty() {
+                // The log could not even be made; there is nothing to judge but that trying again works.
+                let again = now(Log::create(
+                    disk.clone(),
+                    dir(),
+                    identity(),
+                    config.clone(),
+                    Wall(0),
+                ));
+                assert!(again.is_ok() || open(&disk, &config).is_ok(), "{case}");
+                continue;
+            }
+            judge(&disk, &config, &told, &case);
+        }
+    }
+    assert!(
+        kind == ErrorKind::StorageFull || failed > 0,
+        "{kind:?}: no job failed"
+    );
+    assert!(
+        kind != ErrorKind::StorageFull || full > 0,
+        "{kind:?}: the disk was never full"
+    );
+}
+
+#[test]
+fn input_output_error_at_every_call() {
+    every_call(ErrorKind::Other, None, false, false, OpenMode::Buffered);
+}
+
+#[test]
+fn half_a_write_and_an_error_at_every_call() {
+    every_call(
+        ErrorKind::Other,
+        Some("write"),
+        true,
+        false,
+        OpenMode::Direct,
+    );
+}
+
+#[test]
+fn full_disk_at_every_call() {
+    // A sync that runs out of room is a failed sync: that is the next test.
+    for only in ["write", "allocate", "create", "rename", "set_len"] {
+        every_call(
+            ErrorKind::StorageFull,
+            Some(only),
+            true,
+            false,
+            OpenMode::Buffered,
+        );
+    }
+}
+
+#[test]
+fn failed_sync_at_every_call() {
+    for drop in [false, true] {
+        every_call(
+            ErrorKind::Other,
+            Some("sync"),
+            false,
+            drop,
+            OpenMode::Buffered,
+        );
+        every_call(
+            ErrorKind::Other,
+            Some("sync_dir"),
+            false,
+            drop,
+            OpenMode::Buffered,
+        );
+    }
+}
+
+fn segment(base: i64) -> PathBuf {
+    dir().join(format!("{base:020}.log"))
+}
+
+/// Ten batches of one record of 600 bytes, all durable, not closed in order.
+fn ten(config: &LogConfig) -> (MemDisk, Batches) {
+    let disk = MemDisk::default();
+    let mut log = create(&disk, config);
+    let mut all = Vec::new();
+    for i in 0..10 {
+        all.push(append(&mut log, &batch(i, 1, 600, 100 + i as i64), 0));
+        assert_eq!(flush(&mut log, true).unwrap().durable.0, i as i64 + 1);
+    }
+    (disk, all)
+}
+
+fn position(all: &Batches, number: usize) -> usize {
+    all[..number].iter().map(|(_, _, bytes)| bytes.len()).sum()
+}
+
+#[test]
+fn damage_to_any_acknowledged_batch_is_damage_and_never_a_torn_tail() {
+    let config = config();
+    let (disk, all) = ten(&LogConfig {
+        segment_bytes: 1 << 20,
+        ..config.clone()
+    });
+    let config = LogConfig {
+        segment_bytes: 1 << 20,
+        ..config
+    };
+    for number in 0..10 {
+        for (what, at, len) in [
+            ("a bit", 300, 0),
+            ("the header", 0, 61),
+            ("a sector of it", 100, 512),
+            ("all", 0, 650),
+        ] {
+            let disk = disk.copy();
+            disk.damage(&segment(0), |bytes| {
+                let at = position(&all, number) + at;
+                match len {
+                    0 => bytes[at] ^= 0x10,
+                    len => bytes[at..at + len].fill(0xa5),
+                }
+            });
+            let (mut log, recovered) = open(&disk, &config).unwrap();
+            let case = format!("{what} of batch {number}: {recovered:?}");
+            assert_eq!(log.log_end_offset(), NextOffset(10), "{case}");
+            assert_eq!(recovered.torn_bytes, 0, "{case}");
+            let [range] = recovered.faulty[..] else {
+                panic!("{case}")
+            };
+            assert_eq!(range.from, Offset(number as i64), "{case}");
+            // The next batch may be hit as well, no more.
+            assert!(range.to.0 <= number as i64 + 2, "{case}");
+            for (base, _, stored) in &all {
+                let read = log.read(*base, NextOffset(10), 1, true);
+                if range.from <= *base && base.is_before(range.to) {
+                    assert!(matches!(read, Err(ReadError::Faulty { .. })), "{case}");
+                } else {
+                    assert_eq!(
+                        now(read.unwrap().run()).unwrap().chunks.concat(),
+                        *stored,
+                        "{case}"
+                    );
+                }
+            }
+            // The log goes on, and a second start finds the same.
+            let more = append(&mut log, &batch(77, 1, 600, 1), 0);
+            assert_eq!(flush(&mut log, true).unwrap().durable, NextOffset(11));
+            let (log, again) = open(&disk, &config).unwrap();
+            assert_eq!(again.faulty, recovered.faulty, "{case}");
+            let read = log.read(more.0, NextOffset(11), 1, true).unwrap();
+            assert_eq!(now(read.run()).unwrap().chunks.concat(), more.2);
+        }
+    }
+}
+
+#[test]
+fn a_torn_tail_is_cut_whatever_of_it_arrived() {
+    let config = LogConfig {
+        segment_bytes: 1 << 20,
+        ..config()
+    };
+    let (disk, all) = ten(&config);
+    let size = position(&all, 10);
+    // A write that no job confirmed: any garbage behind the end.
+    for (junk, len) in [(0xa5, 700), (0x02, 61), (0x01, 5)] {
+        let disk = disk.copy();
+        disk.damage(&segment(0), |bytes| bytes[size..size + len].fill(junk));
+        let (log, recovered) = open(&disk, &config).unwrap();
+        assert_eq!(
+            (log.log_end_offset(), &recovered.faulty[..]),
+            (NextOffset(10), &[][..])
+        );
+        assert!(recovered.torn_bytes >= len as u64);
+        let (_, again) = open(&disk, &config).unwrap();
+        assert_eq!(again.torn_bytes, 0);
+    }
+}
+
+#[test]
+fn a_lost_write_below_the_claim_is_damage() {
+    let config = LogConfig {
+        segment_bytes: 1 << 20,
+        ..config()
+    };
+    let (disk, all) = ten(&config);
+    for number in [3, 7] {
+        let disk = disk.copy();
+        disk.damage(&segment(0), |bytes| {
+            let at = position(&all, number);
+            bytes[at..].fill(0);
+        });
+        let (log, recovered) = open(&disk, &config).unwrap();
+        assert_eq!(log.log_end_offset(), NextOffset(10));
+        let [range] = recovered.faulty[..] else {
+            panic!("{recovered:?}")
+        };
+        assert_eq!(
+            (range.from, range.to),
+            (Offset(number as i64), NextOffset(10))
+        );
+    }
+}
+
+#[test]
+fn a_batch_of_another_partition_is_never_served() {
+    let config = LogConfig {
+        segment_bytes: 4096,
+        index_interval_bytes: 0,
+        ..config()
+    };
+    let (disk, all) = ten(&config);
+    // Another partition's batch: same offset, same length, its own right checksum.
+    let foreign = common::stored(&batch(1234, 1, 600, 103), Offset(1), 0);
+    assert_eq!(foreign.len(), all[1].2.len());
+    let at = position(&all, 1);
+    let put = |bytes: &mut Vec<u8>| bytes[at..at + foreign.len()].copy_from_slice(&foreign);
+    // In a closed segment: found by the read.
+    disk.damage(&segment(0), put);
+    let (mut log, recovered) = open(&disk, &config).unwrap();
+    assert_eq!(recovered.faulty, []);
+    let plan = log.read(Offset(1), NextOffset(10), 1, true).unwrap();
+    let error = now(plan.run()).unwrap_err();
+    let ReadError::Faulty { from, to, .. } = error else {
+        panic!("{error}")
+    };
+    assert_eq!((from, to), (Offset(1), NextOffset(2)));
+    log.mark_faulty(from, to);
+    assert_eq!(flush(&mut log, true).unwrap().error, None);
+    let (log, recovered) = open(&disk, &config).unwrap();
+    assert_eq!(recovered.faulty.len(), 1);
+    assert!(now(log.read(Offset(0), NextOffset(10), 1, true).unwrap().run()).is_ok());
+    // In the active segment: found by the recovery.
+    let config = LogConfig {
+        segment_bytes: 1 << 20,
+        ..config
+    };
+    let (disk, _) = ten(&config);
+    disk.damage(&segment(0), put);
+    let (log, recovered) = open(&disk, &config).unwrap();
+    assert_eq!(log.log_end_offset(), NextOffset(10));
+    assert_eq!(recovered.faulty.len(), 1);
+    assert!(log.read(Offset(1), NextOffset(10), 1, true).is_err());
+}
+
+#[test]
+fn a_lost_segment_is_a_hole_and_not_the_end() {
+    let config = small();
+    let (disk, _) = ten(&config);
+    disk.remove(&segment(0));
+    let (log, recovered) = open(&disk, &config).unwrap();
+    assert_eq!(log.log_end_offset(), NextOffset(10));
+    assert_eq!(recovered.faulty.len(), 1);
+    assert_eq!(recovered.faulty[0].from, Offset(0));
+    let to = recovered.faulty[0].to;
+    assert!(matches!(
+        log.read(Offset(0), to, 1, true),
+        Err(ReadError::Faulty { .. })
+    ));
+    assert!(!read_all(&log, to.position(), 900).unwrap().is_empty());
+    // The active one too.
+    let (disk, _) = ten(&config);
+    let last = disk
+        .names(&dir())
+        .into_iter()
+        .rfind(|name| name.ends_with(".log"))
+        .unwrap();
+    disk.remove(&dir().join(last));
+    let (log, recovered) = open(&disk, &config).unwrap();
+    assert_eq!(log.log_end_offset(), NextOffset(10));
+    assert_eq!(recovered.faulty.len(), 1);
+}
+
+#[test]
+fn side_files_are_rebuilt_when_they_are_wrong() {
+    let config = small();
+    for name in ["index", "timeindex", "tags"] {
+        for gone in [false, true] {
+            let (disk, all) = ten(&config);
+            let path = dir().join(format!("00000000000000000000.{name}"));
+            let good = disk.read(&path).unwrap();
+            if gone {
+                disk.remove(&path);
+            } else {
+                disk.damage(&path, |bytes| bytes[0] ^= 0xff);
+            }
+            let (log, recovered) = open(&disk, &config).unwrap();
+            assert_eq!(recovered.faulty, []);
+            assert_eq!(disk.read(&path).unwrap(), good, "{name}");
+            let bytes = read_all(&log, Offset(0), 900).unwrap();
+            assert_eq!(
+                bytes,
+                all.iter()
+                    .flat_map(|(_, _, bytes)| bytes.clone())
+                    .collect::<Vec<_>>()
+            );
+        }
+    }
+}
+
+#[test]
+fn claims_and_state_that_are_damaged_prove_nothing() {
+    let config = small();
+    for name in ["durable-claims", "log-state", "leader-epoch-checkpoint"] {
+        let (disk, all) = ten(&config);
+        disk.damage(&dir().join(name), |bytes| bytes.fill(0x5a));
+        let (log, recovered) = open(&disk, &config).unwrap();
+        assert_eq!(
+            (log.log_end_offset(), &recovered.faulty[..]),
+            (NextOffset(10), &[][..]),
+            "{name}"
+        );
+        let bytes = read_all(&log, Offset(0), 900).unwrap();
+        assert_eq!(
+            bytes,
+            all.iter()
+                .flat_map(|(_, _, bytes)| bytes.clone())
+                .collect::<Vec<_>>()
+        );
+        assert_eq!(log.epochs().encode(), "0\n1\n0 0\n");
+        let (_, again) = open(&disk, &config).unwrap();
+        assert_eq!(again.alarms, Vec::<String>::new(), "{name}: rebuilt");
+    }
+    // Without claims, bytes that fail their checks are damage even at the end.
+    let (disk, all) = ten(&LogConfig {
+        segment_bytes: 1 << 20,
+        ..config.clone()
+    });
+    disk.damage(&dir().join("durable-claims"), |bytes| bytes.fill(0x5a));
+    disk.damage(&segment(0), |bytes| bytes[position(&all, 9) + 200] ^= 1);
+    let (log, recovered) = open(
+        &disk,
+        &LogConfig {
+            segment_bytes: 1 << 20,
+            ..config
+        },
+    )
+    .unwrap();
+    assert_eq!(
+        (log.log_end_offset(), recovered.faulty.len()),
+        (NextOffset(10), 1)
+    );
+}
+
+#[test]
+fn another_topics_directory_is_refused() {
+    let config = small();
+    let (disk, _) = ten(&config);
+    let before = disk.op_count();
+    let other = LogIdentity {
+        topic_id: Uuid([9; 16]),
+        ..identity()
+    };
+    let refused = now(Log::open(disk.clone(), dir(), other, config, Wall(0)));
+    assert!(matches!(refused, Err(StorageError::Identity { .. })));
+    assert_eq!(disk.op_count(), before, "nothing was touched");
+}
+
+#[test]
+fn unreadable_places_are_never_the_end() {
+    let config = LogConfig {
+        segment_bytes: 1 << 20,
+        ..config()
+    };
+    let (disk, _) = ten(&config);
+    let calls = {
+        let disk = disk.copy();
+        open(&disk, &config).unwrap();
+        disk.calls()
+    };
+    for from in 1..=calls {
+        for count in [1, 3, 1000] {
+            let disk = disk.copy();
+            let only = Some("read");
+            disk.fail(Some(Fail {
+                from,
+                count,
+                kind: ErrorKind::Other,
+                partial: false,
+                only,
+            }));
+            let opened = open(&disk, &config);
+            disk.fail(None);
+            if let Ok((log, _)) = opened {
+                assert_eq!(
+                    log.log_end_offset(),
+                    NextOffset(10),
+                    "read errors from call {from}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn refused_batches_leave_no_trace() {
+    let disk = MemDisk::default();
+    let config = LogConfig {
+        batch_bytes_max: 1000,
+        pending_bytes_max: 3000,
+        ..small()
+    };
+    let mut log = create(&disk, &config);
+    let bytes = batch(1, 1, 900, 5);
+    let header = BatchHeader::parse(&bytes).unwrap();
+    let large = batch(1, 1, 2000, 5);
+    let large_header = BatchHeader::parse(&large).unwrap();
+    for i in 0..3 {
+        let refused = log
+            .append(
+                &large,
+                &large_header,
+                Offset(i),
+                LeaderEpoch(5),
+                None,
+                Wall(0),
+            )
+            .unwrap_err();
+        assert_eq!(
+            refused,
+            AppendError::TooLarge {
+                size: large.len(),
+                max: 1000
+            }
+        );
+        append(&mut log, &bytes, 2);
+    }
+    let base = log.log_end_offset().position();
+    let busy = log.append(&bytes, &header, base, LeaderEpoch(2), None, Wall(0));
+    assert_eq!(busy, Err(AppendError::Busy));
+    assert_eq!(flush(&mut log, true).unwrap().durable, NextOffset(3));
+    let stale = log
+        .append(&bytes, &header, base, LeaderEpoch(1), None, Wall(0))
+        .unwrap_err();
+    assert_eq!(
+        stale,
+        AppendError::StaleEpoch {
+            latest: LeaderEpoch(2),
+            got: LeaderEpoch(1)
+        }
+    );
+    assert_eq!(log.epochs().encode(), "0\n1\n2 0\n");
+    let now_ms = TimestampMs(777);
+    let done = log
+        .append(&bytes, &header, base, LeaderEpoch(2), Some(now_ms), Wall(0))
+        .unwrap();
+    assert_eq!(done.max_timestamp, now_ms);
+    let read = log.read(base, NextOffset(4), 1, true).unwrap();
+    let stored = now(read.run()).unwrap().chunks.concat();
+    records::layout::verify_crc(&stored).unwrap();
+    let stored = BatchHeader::parse(&stored).unwrap();
+    assert!(
+        stored.is_log_append_time() && stored.max_timestamp == now_ms && stored.crc == done.crc
+    );
+}
+
+#[test]
+fn an_idle_log_gives_its_memory_back() {
+    let disk = MemDisk::default();
+    let config = LogConfig {
+        segment_bytes: 1 << 20,
+        tail_cache_bytes: 4 << 20,
+        ..config()
+    };
+    let mut log = create(&disk, &config);
+    for i in 0..2000 {
+        append(&mut log, &batch(i, 1, 1000, 5), 0);
+    }
+    flush(&mut log, true).unwrap();
+    assert!(log.memory_bytes() > 2 << 20);
+    log.release_idle();
+    let memory = log.memory_bytes();
+    assert!(memory < 48 << 10, "{memory} bytes");
+    assert_eq!(
+        read_all(&log, Offset(0), 1 << 20).unwrap().len() as u64,
+        log.size_bytes()
+    );
+}
+
+#[test]
+fn verify_and_repair_of_a_damaged_log() {
+    let config = small();
+    let (disk, all) = ten(&config);
+    let sound = now(verify(&disk, &dir())).unwrap();
+    assert!(sound.is_sound(), "{:?}", sound.findings);
+    assert_eq!((sound.batches, sound.log_end), (10, 10));
+    disk.damage(&dir().join("00000000000000000000.index"), |bytes| {
+        bytes[3] ^= 1
+    });
+    disk.damage(&segment(0), |bytes| bytes[position(&all, 2) + 100] ^= 1);
+    let found = now(verify(&disk, &dir())).unwrap();
+    assert!(!found.is_sound());
+    assert!(
+        found
+            .findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Rebuildable)
+    );
+    let before = disk.op_count();
+    let told = now(repair(&disk, &dir(), config.clone(), Wall(0), true)).unwrap();
+    assert_eq!(
+        (disk.op_count(), told.recovered),
+        (before, None),
+        "a dry run writes nothing"
+    );
+    let done = now(repair(&disk, &dir(), config.clone(), Wall(0), false)).unwrap();
+    assert_eq!(done.recovered.unwrap().log_end, NextOffset(10));
+    let found = now(verify(&disk, &dir())).unwrap();
+    assert!(
+        found
+            .findings
+            .iter()
+            .all(|finding| finding.severity != Severity::Rebuildable)
+    );
+    let (log, recovered) = open(&disk, &config).unwrap();
+    assert!(recovered.clean);
+    assert!(matches!(
+        now(log.read(Offset(2), NextOffset(3), 1, true).unwrap().run()),
+        Err(ReadError::Faulty {
+            from: Offset(2),
+            to: NextOffset(3),
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_disk_that_forgets_is_found_by_reads() {
+    // A segment shorter than it was, behind the log's back.
+    let config = small();
+    let (disk, _) = ten(&config);
+    let (log, _) = open(&disk, &config).unwrap();
+    disk.damage(&segment(0), |bytes| bytes.truncate(700));
+    let plan = log.read(Offset(2), NextOffset(10), 1, true).unwrap();
+    assert!(matches!(now(plan.run()), Err(ReadError::Faulty { .. })));
+    disk.remove(&segment(0));
+    let (log, _) = open(&disk, &config).unwrap();
+    let file = now(disk.open(&segment(0), OpenOptions::READ));
+    assert!(file.is_err() && log.read(Offset(2), NextOffset(10), 1, true).is_err());
+    let lengths = now(async {
+        disk.open(&dir().join("log-state"), OpenOptions::READ)
+            .await?
+            .len()
+            .await
+    });
+    assert!(lengths.unwrap() > 0);
+}
