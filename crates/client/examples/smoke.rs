@@ -17,8 +17,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use client::admin::{ConfigChange, NewTopic, Resource, TopicRef};
 use client::{
-    Acks, Admin, ClientOptions, Consumer, ConsumerOptions, ConsumerRecord, Error, Isolation,
-    OffsetSpec, Outcome, Producer, ProducerOptions, ProducerRecord, Reset, Start, TopicPartition,
+    Acks, Admin, Assignor, ClientOptions, CommittedOffset, Consumer, ConsumerOptions,
+    ConsumerRecord, Error, GroupConsumer, GroupOptions, Isolation, OffsetSpec, Outcome, Polled,
+    Producer, ProducerOptions, ProducerRecord, Reset, Start, TopicPartition,
 };
 use env::{Clock, Env, Spawner, Task};
 use env_tokio::{Runtime, RuntimeOptions, TokioEnv};
@@ -62,6 +63,15 @@ struct Smoke {
     options: ClientOptions,
     topic: Str,
     failed: usize,
+}
+
+/// What a member has and has read.
+#[derive(Default)]
+struct Seen {
+    has: BTreeSet<TopicPartition>,
+    read: Vec<(TopicPartition, Offset)>,
+    assigned: usize,
+    revoked: usize,
 }
 
 type Checked = Result<String, String>;
@@ -111,6 +121,10 @@ impl Smoke {
         check!(producers);
         check!(log_dirs);
         check!(delete_records);
+        check!(group_eager);
+        check!(group_cooperative);
+        check!(group_static);
+        check!(group_admin);
         check!(create_partitions);
         check!(delete_topic);
     }
@@ -660,6 +674,231 @@ impl Smoke {
         let found = found[&self.at(0)].clone().map_err(text)?;
         ensure!(found.offset == Some(Offset(10)), "{found:?}");
         Ok(String::new())
+    }
+
+    fn member(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut GroupOptions),
+    ) -> GroupConsumer<TokioEnv> {
+        let mut options = GroupOptions::new(format!("{}-{name}", self.topic.as_str()));
+        options.session_timeout = Duration::from_secs(6);
+        options.heartbeat_interval = Duration::from_millis(200);
+        options.rebalance_timeout = Duration::from_secs(10);
+        change(&mut options);
+        let consumer = ConsumerOptions {
+            reset: Reset::Earliest,
+            poll_records_max: 100,
+            ..ConsumerOptions::default()
+        };
+        let topics = [self.topic.clone()];
+        GroupConsumer::new(&self.env, self.options.clone(), consumer, options, topics).unwrap()
+    }
+
+    /// Polls members in turn until `done`; what they have and read is noted.
+    async fn turns(
+        &self,
+        members: &mut [(&mut GroupConsumer<TokioEnv>, &mut Seen)],
+        done: impl Fn(&[&Seen]) -> bool,
+    ) -> Result<(), String> {
+        for _ in 0..400 {
+            for (member, seen) in members.iter_mut() {
+                match member.poll(Duration::from_millis(20)).await.map_err(text)? {
+                    Polled::Records(records) => {
+                        for record in records {
+                            ensure!(
+                                seen.has.contains(&record.at),
+                                "{} is not assigned",
+                                record.at
+                            );
+                            seen.read.push((record.at, record.offset));
+                        }
+                    }
+                    Polled::Assigned(partitions) => {
+                        seen.assigned += 1;
+                        seen.has.extend(partitions);
+                    }
+                    Polled::Revoked(partitions) => {
+                        seen.revoked += 1;
+                        member.commit_positions().await.map_err(text)?;
+                        seen.has.retain(|at| !partitions.contains(at));
+                    }
+                    Polled::Lost(_) => return Err("lost partitions".to_owned()),
+                }
+            }
+            let owners = members.iter().flat_map(|(_, seen)| &seen.has);
+            let owners: Vec<&TopicPartition> = owners.collect();
+            let unique: BTreeSet<&TopicPartition> = owners.iter().copied().collect();
+            ensure!(owners.len() == unique.len(), "two owners: {owners:?}");
+            let all: Vec<&Seen> = members.iter().map(|(_, seen)| &**seen).collect();
+            if done(&all) {
+                return Ok(());
+            }
+        }
+        let all: Vec<_> = members
+            .iter()
+            .map(|(_, seen)| (&seen.has, seen.read.len()))
+            .collect();
+        Err(format!("it did not come to that: {all:?}"))
+    }
+
+    /// How many records there are to read.
+    async fn left(&self) -> Result<usize, String> {
+        let mut left = 0;
+        let mut admin = self.admin();
+        for (sign, place) in [(1, OffsetSpec::Latest), (-1, OffsetSpec::Earliest)] {
+            let found = admin
+                .list_offsets(self.places(place), Isolation::ReadUncommitted)
+                .await;
+            for found in found.into_values() {
+                left += sign * found.map_err(text)?.offset.unwrap().0;
+            }
+        }
+        Ok(left as usize)
+    }
+
+    async fn group_pair(&self, name: &str, assignor: Assignor) -> Checked {
+        let options = |o: &mut GroupOptions| {
+            o.assignors = vec![assignor];
+            o.auto_commit = None;
+        };
+        let total = self.left().await?;
+        let (mut first, mut one) = (self.member(name, options), Seen::default());
+        let (mut second, mut two) = (self.member(name, options), Seen::default());
+        let all = |seen: &[&Seen]| seen[0].has.len() == PARTITIONS as usize;
+        self.turns(&mut [(&mut first, &mut one)], all).await?;
+        let some_read = |seen: &[&Seen]| seen[0].read.len() >= 300;
+        self.turns(&mut [(&mut first, &mut one)], some_read).await?;
+        let both = |seen: &[&Seen]| {
+            seen[0].has.len() + seen[1].has.len() == PARTITIONS as usize && !seen[1].has.is_empty()
+        };
+        let mut pair = [(&mut first, &mut one), (&mut second, &mut two)];
+        self.turns(&mut pair, both).await?;
+        let all_read = |seen: &[&Seen]| seen[0].read.len() + seen[1].read.len() >= total;
+        self.turns(&mut pair, all_read).await?;
+        let read: BTreeSet<_> = one.read.iter().chain(&two.read).cloned().collect();
+        ensure!(read.len() == total, "{} of {total} records", read.len());
+        let again = one.read.len() + two.read.len() - total;
+        ensure!(again == 0, "{again} records were read twice");
+        first.commit_positions().await.map_err(text)?;
+        second.commit_positions().await.map_err(text)?;
+        let revoked = one.revoked;
+        second.close().await.map_err(text)?;
+        self.turns(&mut [(&mut first, &mut one)], all).await?;
+        first.close().await.map_err(text)?;
+        Ok(format!(
+            "{total} records, {revoked} revocations, {} assignments",
+            one.assigned
+        ))
+    }
+
+    async fn group_eager(&mut self) -> Checked {
+        let range = self.group_pair("range", Assignor::Range).await?;
+        let robin = self.group_pair("robin", Assignor::RoundRobin).await?;
+        Ok(format!("{range}; {robin}"))
+    }
+
+    async fn group_cooperative(&mut self) -> Checked {
+        self.group_pair("coop", Assignor::CooperativeSticky).await
+    }
+
+    async fn group_static(&mut self) -> Checked {
+        let options = |o: &mut GroupOptions| o.instance_id = Some(Str::from("one"));
+        let all = |seen: &[&Seen]| seen[0].has.len() == PARTITIONS as usize;
+        let (mut member, mut seen) = (self.member("static", options), Seen::default());
+        self.turns(&mut [(&mut member, &mut seen)], all).await?;
+        let generation = member.generation();
+        member.close().await.map_err(text)?;
+        // Back before the session ends: the same share, and no rebalance.
+        let (mut member, mut seen) = (self.member("static", options), Seen::default());
+        self.turns(&mut [(&mut member, &mut seen)], all).await?;
+        ensure!(
+            member.generation() == generation,
+            "{} {generation}",
+            member.generation()
+        );
+        // A twin takes its place: the first is told, and stays away.
+        let (mut twin, mut seen) = (self.member("static", options), Seen::default());
+        self.turns(&mut [(&mut twin, &mut seen)], all).await?;
+        for _ in 0..100 {
+            if let Err(error) = member.poll(Duration::from_millis(100)).await {
+                ensure!(
+                    error.code() == Some(ErrorCode::FENCED_INSTANCE_ID),
+                    "{error:?}"
+                );
+                return Ok(text(error));
+            }
+        }
+        Err("the first was not fenced".to_owned())
+    }
+
+    async fn group_admin(&mut self) -> Checked {
+        let mut admin = self.admin();
+        let group = Str::from(format!("{}-admin", self.topic.as_str()));
+        let (mut member, mut seen) = (self.member("admin", |_| {}), Seen::default());
+        let all = |seen: &[&Seen]| seen[0].has.len() == PARTITIONS as usize;
+        self.turns(&mut [(&mut member, &mut seen)], all).await?;
+        let listed = admin.list_groups(&[], &[]).await.map_err(text)?;
+        ensure!(listed.iter().any(|g| g.group_id == group), "{listed:?}");
+        let described = admin.describe_groups(std::slice::from_ref(&group)).await;
+        let described = described[0].1.clone().map_err(text)?;
+        ensure!(described.state == "Stable", "{described:?}");
+        ensure!(
+            described.members[0].assignment.len() == PARTITIONS as usize,
+            "{described:?}"
+        );
+        let refused = admin.delete_groups(std::slice::from_ref(&group)).await;
+        let code = refused[0].1.clone().unwrap_err().code();
+        ensure!(code == Some(ErrorCode::NON_EMPTY_GROUP), "{code:?}");
+        let offset = CommittedOffset {
+            metadata: Str::from("note"),
+            ..CommittedOffset::new(Offset(12), None)
+        };
+        let offsets = BTreeMap::from([(self.at(0), offset.clone())]);
+        let refused = admin
+            .alter_group_offsets(&group, &offsets)
+            .await
+            .map_err(text)?;
+        let error = refused[&self.at(0)].clone().unwrap_err();
+        ensure!(
+            error.code() == Some(ErrorCode::UNKNOWN_MEMBER_ID),
+            "{error:?}"
+        );
+        member.close().await.map_err(text)?;
+        let altered = admin
+            .alter_group_offsets(&group, &offsets)
+            .await
+            .map_err(text)?;
+        altered[&self.at(0)].clone().map_err(text)?;
+        let found = admin.group_offsets(&group, None).await.map_err(text)?;
+        ensure!(found[&self.at(0)] == Ok(offset), "{found:?}");
+        let some = [self.at(0)];
+        let deleted = admin
+            .delete_group_offsets(&group, &some)
+            .await
+            .map_err(text)?;
+        deleted[&self.at(0)].clone().map_err(text)?;
+        let found = admin
+            .group_offsets(&group, Some(&some))
+            .await
+            .map_err(text)?;
+        ensure!(found.is_empty(), "{found:?}");
+        let deleted = admin.delete_groups(std::slice::from_ref(&group)).await;
+        deleted[0].1.clone().map_err(text)?;
+        let gone = admin.describe_groups(&[group]).await;
+        let error = gone[0].1.clone().unwrap_err();
+        ensure!(
+            error.code() == Some(ErrorCode::GROUP_ID_NOT_FOUND),
+            "{error:?}"
+        );
+        for name in ["range", "robin", "coop"] {
+            let id = Str::from(format!("{}-{name}", self.topic.as_str()));
+            admin.delete_groups(&[id]).await[0]
+                .1
+                .clone()
+                .map_err(|e| format!("{name}: {e}"))?;
+        }
+        Ok(text(error))
     }
 
     async fn create_partitions(&mut self) -> Checked {

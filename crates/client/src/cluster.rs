@@ -151,7 +151,7 @@ impl<E: Env> Cluster<E> {
     }
 
     /// When a request that is sent now must be answered.
-    fn request_deadline(&self, deadline: Mono) -> Mono {
+    pub(crate) fn request_deadline(&self, deadline: Mono) -> Mono {
         deadline.min(self.now().after(self.options.request_timeout))
     }
 
@@ -430,6 +430,12 @@ impl<E: Env> Cluster<E> {
             self.coordinators.remove(&slot);
         }
         connection
+    }
+
+    /// The coordinator of `key`, as far as it is known.
+    #[must_use]
+    pub fn known_coordinator(&self, kind: CoordinatorKind, key: &Str) -> Option<i32> {
+        self.coordinators.get(&(kind, key.clone())).copied()
     }
 
     async fn find_coordinator(
