@@ -270,6 +270,13 @@ impl Disk for TokioDisk {
         })
     }
 
+    fn total_bytes(&self, path: &Path) -> impl Future<Output = io::Result<u64>> + Send + 'static {
+        self.run(path, |_, path| {
+            let stat = rustix::fs::statvfs(path)?;
+            Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
+        })
+    }
+
     fn lock_dir(&self, path: &Path) -> impl Future<Output = io::Result<()>> + Send + 'static {
         self.run(path, |shared, path| shared.lock_dir(path))
     }
