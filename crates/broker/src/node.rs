@@ -232,6 +232,7 @@ impl<E: Env> Node<E> {
             context,
             stop,
             accepting,
+            watching,
             shards,
             controller,
             controller_ended,
@@ -271,6 +272,7 @@ impl<E: Env> Node<E> {
             context,
             stop,
             accepting,
+            watching,
             shards,
             controller,
             ..
