@@ -922,7 +922,7 @@ impl Smoke {
     async fn delete_topic(&mut self) -> Checked {
         let mut admin = self.admin();
         let described = admin
-            .describe_topics(&[self.topic.clone()])
+            .describe_topics(std::slice::from_ref(&self.topic))
             .await
             .map_err(text)?;
         let id = described[0].1.clone().map_err(text)?.id;

@@ -258,7 +258,7 @@ proptest! {
                             late.push(outgoing.clone());
                         }
                         let gone = Error::Closed { peer: "b".into(), sent: true };
-                        queues.failed(&at(), outgoing.number, gone, now, |tries| i64::from(tries));
+                        queues.failed(&at(), outgoing.number, gone, now, i64::from);
                     }
                 }
                 4 if storm && !late.is_empty() => {
