@@ -210,11 +210,11 @@ impl State {
             Op::Write { ino, offset, data } => {
                 let (file, at) = (&mut files[*ino], *offset as usize);
                 if file.len() < at + data.len() {
-                    file.resize(at + data.len(), 0);
+                    set_len(file, at + data.len());
                 }
                 file[at..at + data.len()].copy_from_slice(data);
             }
-            Op::SetLen { ino, len } => files[*ino].resize(*len as usize, 0),
+            Op::SetLen { ino, len } => set_len(&mut files[*ino], *len as usize),
             _ => {}
         }
     }
@@ -223,6 +223,14 @@ impl State {
         Self::apply(&mut self.files, &op);
         self.ops.push(op);
     }
+}
+
+/// `Vec::resize` with zeros, which is slow in a debug build.
+fn set_len(file: &mut Vec<u8>, len: usize) {
+    if let Some(more) = len.checked_sub(file.len()) {
+        file.extend_from_slice(&vec![0; more]);
+    }
+    file.truncate(len);
 }
 
 impl Disk for MemDisk {
