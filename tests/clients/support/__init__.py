@@ -1,0 +1,1 @@
+"""What the outside tests share: a broker process, a raw client, a count of results."""
