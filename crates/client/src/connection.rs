@@ -361,7 +361,8 @@ impl Input {
             let grown = READ_RESERVE_MAX.max(self.buffer.len());
             self.buffer.reserve(missing.max(16 * 1024).min(grown));
             if reader.read_buf(&mut self.buffer).await? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+                let text = "the other side closed the connection";
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
             }
         }
     }

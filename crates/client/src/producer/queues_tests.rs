@@ -10,6 +10,14 @@ use super::*;
 
 type Answer = oneshot::Receiver<Result<Delivered, DeliveryError>>;
 
+/// The living mutant is the whole process's: tests that would meet it run one at a time.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 fn options() -> ProducerOptions {
     ProducerOptions {
         linger: Duration::ZERO,
@@ -51,6 +59,7 @@ fn refused(queues: &mut Queues, number: u64, code: ErrorCode) -> Failed {
 
 #[test]
 fn a_retry_waits_for_what_is_in_flight_and_keeps_order_and_sequences() {
+    let _alone = alone();
     let mut queues = Queues::new(options());
     let now = Mono(0);
     let mut answers: Vec<Answer> = Vec::new();
@@ -85,6 +94,7 @@ fn a_retry_waits_for_what_is_in_flight_and_keeps_order_and_sequences() {
 
 #[test]
 fn a_lost_sequence_starts_a_new_epoch() {
+    let _alone = alone();
     let mut queues = Queues::new(options());
     let now = Mono(0);
     queues.set_identity(ProducerId(7));
@@ -106,6 +116,7 @@ fn a_lost_sequence_starts_a_new_epoch() {
 
 #[test]
 fn a_sequence_error_out_of_the_blue_is_reported() {
+    let _alone = alone();
     let mut queues = Queues::new(options());
     queues.set_identity(ProducerId(7));
     let mut answer = push(&mut queues, 0, Mono(0));
@@ -119,6 +130,7 @@ fn a_sequence_error_out_of_the_blue_is_reported() {
 
 #[test]
 fn what_may_be_written_is_not_sent_under_another_epoch() {
+    let _alone = alone();
     let mut queues = Queues::new(options());
     queues.set_identity(ProducerId(7));
     let _lost = push(&mut queues, 0, Mono(0));
@@ -140,6 +152,7 @@ fn what_may_be_written_is_not_sent_under_another_epoch() {
 
 #[test]
 fn records_expire() {
+    let _alone = alone();
     let mut queues = Queues::new(options());
     let mut answer = push(&mut queues, 0, Mono(0));
     let end = Mono(0).after_ms(10_000);
@@ -155,6 +168,7 @@ fn records_expire() {
 
 #[test]
 fn sequences_wrap_and_large_batches_are_cut() {
+    let _alone = alone();
     let mut queues = Queues::new(ProducerOptions {
         batch_bytes: 200,
         codec: Codec::Lz4,
@@ -183,6 +197,8 @@ struct Broker {
     next: i32,
     /// The last five batches: first sequence, last sequence, offset.
     window: VecDeque<(i32, i32, i64)>,
+    /// Takes a duplicate for a gap, as some brokers did (Redpanda, #3039).
+    forgetful: bool,
 }
 
 impl Broker {
@@ -205,7 +221,7 @@ impl Broker {
             .window
             .iter()
             .find(|(f, l, _)| (*f, *l) == (first, last));
-        if let Some((_, _, offset)) = twin {
+        if let Some((_, _, offset)) = twin.filter(|_| !self.forgetful) {
             return Ok(*offset);
         }
         if first != self.next {
@@ -226,46 +242,53 @@ impl Broker {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Requests and answers get lost, old requests arrive late, brokers refuse: what was acknowledged
-    /// is in the log once and in order, and what is said not to be written is not.
-    #[test]
-    fn acknowledged_once_and_in_order(moves in prop::collection::vec(0u8..=255, 1..400)) {
-        let mut queues = Queues::new(options());
-        queues.set_identity(ProducerId(7));
-        let mut broker = Broker::default();
-        let mut answers: Vec<Answer> = Vec::new();
-        let mut wire: VecDeque<Outgoing> = VecDeque::new();
-        let mut late: Vec<Outgoing> = Vec::new();
-        let mut now = Mono(0);
-        let calm = [46u8; 2000];
-        for (i, step) in moves.iter().chain(&calm).enumerate() {
-            let storm = i < moves.len();
-            now = now.after_ms(if *step % 64 == 63 { 4000 } else { 1 });
-            queues.expire(now);
-            match step % 8 {
-                0 | 1 if storm => answers.push(push(&mut queues, answers.len() as u32, now)),
-                2 => wire.extend(send(&mut queues, now)),
-                // The connection breaks. The broker has seen some of what was in flight.
-                3 if storm => {
-                    let seen = usize::from(step / 8) % (wire.len() + 1);
-                    for (i, outgoing) in wire.drain(..).enumerate() {
-                        if i < seen {
-                            let _ = broker.produce(&outgoing.bytes);
-                        } else {
-                            late.push(outgoing.clone());
-                        }
-                        let gone = Error::Closed { peer: "b".into(), sent: true };
-                        queues.failed(&at(), outgoing.number, gone, now, i64::from);
+/// Requests and answers get lost, old requests arrive late, brokers refuse: what was acknowledged is
+/// in the log once and in order, and what is said not to be written is not.
+fn weather(moves: &[u8]) -> Result<(), TestCaseError> {
+    let mut queues = Queues::new(ProducerOptions {
+        // One or two records to a batch: several batches wait at a time.
+        batch_bytes: 90,
+        ..options()
+    });
+    queues.set_identity(ProducerId(7));
+    let mut broker = Broker {
+        forgetful: moves[0].is_multiple_of(4),
+        ..Broker::default()
+    };
+    let mut answers: Vec<Answer> = Vec::new();
+    let mut wire: VecDeque<Outgoing> = VecDeque::new();
+    let mut late: Vec<Outgoing> = Vec::new();
+    let mut now = Mono(0);
+    let calm = [46u8; 2000];
+    for (i, step) in moves.iter().chain(&calm).enumerate() {
+        let storm = i < moves.len();
+        now = now.after_ms(if *step % 64 == 63 { 4000 } else { 1 });
+        queues.expire(now);
+        match step % 8 {
+            0 | 1 if storm => answers.push(push(&mut queues, answers.len() as u32, now)),
+            2 => wire.extend(send(&mut queues, now)),
+            // The connection breaks. The broker has seen some of what was in flight.
+            3 if storm => {
+                let seen = usize::from(step / 8) % (wire.len() + 1);
+                for (i, outgoing) in wire.drain(..).enumerate() {
+                    if i < seen {
+                        let _ = broker.produce(&outgoing.bytes);
+                    } else {
+                        late.push(outgoing.clone());
                     }
+                    let gone = Error::Closed {
+                        peer: "b".into(),
+                        sent: true,
+                    };
+                    queues.failed(&at(), outgoing.number, gone, now, i64::from);
                 }
-                4 if storm && !late.is_empty() => {
-                    let outgoing = late.remove(usize::from(step / 8) % late.len());
-                    let _ = broker.produce(&outgoing.bytes);
-                }
-                5 if storm => if let Some(outgoing) = wire.pop_front() {
+            }
+            4 if storm && !late.is_empty() => {
+                let outgoing = late.remove(usize::from(step / 8) % late.len());
+                let _ = broker.produce(&outgoing.bytes);
+            }
+            5 if storm => {
+                if let Some(outgoing) = wire.pop_front() {
                     let code = match step / 8 % 3 {
                         0 => ErrorCode::NOT_ENOUGH_REPLICAS,
                         1 => ErrorCode::MESSAGE_TOO_LARGE,
@@ -275,40 +298,87 @@ proptest! {
                         }
                     };
                     queues.failed(&at(), outgoing.number, Error::server(code), now, |_| 3);
-                },
-                _ => {
-                    if let Some(outgoing) = wire.pop_front() {
-                        match broker.produce(&outgoing.bytes) {
-                            Ok(offset) => {
-                                queues.succeeded(&at(), outgoing.number, Some(Offset(offset)), None);
-                            }
-                            Err(code) => {
-                                let error = Error::server(code);
-                                queues.failed(&at(), outgoing.number, error, now, |_| 3);
-                            }
+                }
+            }
+            _ => {
+                if let Some(outgoing) = wire.pop_front() {
+                    match broker.produce(&outgoing.bytes) {
+                        Ok(offset) => {
+                            queues.succeeded(&at(), outgoing.number, Some(Offset(offset)), None);
+                        }
+                        Err(code) => {
+                            let error = Error::server(code);
+                            queues.failed(&at(), outgoing.number, error, now, |_| 3);
                         }
                     }
-                    if !storm {
-                        wire.extend(send(&mut queues, now));
-                    }
+                }
+                if !storm {
+                    wire.extend(send(&mut queues, now));
                 }
             }
         }
-        prop_assert_eq!(queues.pending(), 0, "everything was resolved");
-        let mut last = -1;
-        for (value, mut answer) in (0u32..).zip(answers) {
-            let times = broker.log.iter().filter(|v| **v == value).count();
-            match answer.try_recv().expect("an outcome") {
-                Ok(delivered) => {
-                    let offset = delivered.offset.expect("an offset").0;
-                    prop_assert_eq!(times, 1);
-                    prop_assert_eq!(broker.log[offset as usize], value);
-                    prop_assert!(offset > last);
-                    last = offset;
-                }
-                Err(error) if error.outcome == Outcome::NotDone => prop_assert_eq!(times, 0),
-                Err(_) => prop_assert!(times <= 1),
+    }
+    prop_assert_eq!(queues.pending(), 0, "everything was resolved");
+    // Whatever happened, the next record gets through.
+    answers.push(push(&mut queues, answers.len() as u32, now));
+    let outgoing = send(&mut queues, now).expect("nothing holds it back");
+    let offset = broker.produce(&outgoing.bytes);
+    prop_assert!(offset.is_ok(), "{offset:?}");
+    let offset = offset.ok().map(Offset);
+    queues.succeeded(&at(), outgoing.number, offset, None);
+    let mut last = -1;
+    for (value, mut answer) in (0u32..).zip(answers) {
+        let times = broker.log.iter().filter(|v| **v == value).count();
+        match answer.try_recv().expect("an outcome") {
+            Ok(delivered) => {
+                let offset = delivered.offset.expect("an offset").0;
+                prop_assert_eq!(times, 1);
+                prop_assert_eq!(broker.log[offset as usize], value);
+                prop_assert!(offset > last);
+                last = offset;
             }
+            Err(error) if error.outcome == Outcome::NotDone => prop_assert_eq!(times, 0),
+            Err(_) => prop_assert!(times <= 1),
         }
+    }
+    Ok(())
+}
+
+fn weathers() -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(0u8..=255, 1..400)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn acknowledged_once_and_in_order(moves in weathers()) {
+        let _alone = alone();
+        weather(&moves)?;
+    }
+}
+
+/// The historic bugs planted here do not survive the weather.
+#[cfg(feature = "mutants")]
+#[test]
+fn each_planted_bug_shows() {
+    use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+    let _alone = alone();
+    let survives = |mutant: Option<&str>| {
+        types::mutants::activate(mutant);
+        let config = ProptestConfig {
+            failure_persistence: None,
+            max_shrink_iters: 0,
+            ..ProptestConfig::default()
+        };
+        let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+        let mut runner = TestRunner::new_with_rng(config, rng);
+        let result = runner.run(&weathers(), |moves| weather(&moves));
+        types::mutants::activate(None);
+        result.is_ok()
+    };
+    assert!(survives(None));
+    for mutant in ["TXN-25", "TXN-28", "TXN-44"] {
+        assert!(!survives(Some(mutant)), "{mutant}");
     }
 }

@@ -1,0 +1,98 @@
+//! The historic bugs planted where this crate's interface reaches them are seen by what is asked here.
+//! Those of the producer's queues are met by its own tests.
+
+#![cfg(feature = "mutants")]
+
+use std::collections::BTreeMap;
+
+use ottla_client::group::assignor::Member;
+use ottla_client::{Assignor, Metadata, TopicPartition};
+use protocol::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use protocol::{MetadataResponse, Str};
+use types::Mono;
+use types::mutants::activate;
+
+fn answer(leader_id: i32, leader_epoch: i32) -> MetadataResponse {
+    let broker = |node_id| MetadataResponseBroker {
+        node_id,
+        host: Str::from("h"),
+        port: 9092,
+        rack: None,
+    };
+    MetadataResponse {
+        brokers: vec![broker(1), broker(2)],
+        topics: vec![MetadataResponseTopic {
+            name: Some(Str::from("t")),
+            partitions: vec![MetadataResponsePartition {
+                leader_id,
+                leader_epoch,
+                ..MetadataResponsePartition::default()
+            }],
+            ..MetadataResponseTopic::default()
+        }],
+        ..MetadataResponse::default()
+    }
+}
+
+/// A member that was away claims what it had in an older generation.
+fn believes_the_later_claim() -> bool {
+    let member = |id: &str, generation, owned: &[i32]| Member {
+        id: Str::from(id),
+        instance_id: None,
+        topics: [Str::from("t")].into(),
+        owned: owned.iter().map(|p| TopicPartition::new("t", *p)).collect(),
+        generation,
+    };
+    // The partition that both claim is not taken from the one that has it.
+    let members = [member("a", 4, &[1]), member("b", 5, &[0, 1])];
+    let topics = BTreeMap::from([(Str::from("t"), 4)]);
+    let shares = Assignor::CooperativeSticky.assign(&members, &topics);
+    shares["b"].iter().any(|at| at.partition == 1)
+}
+
+fn keeps_the_later_leader() -> bool {
+    let mut metadata = Metadata::default();
+    let at = TopicPartition::new("t", 0);
+    metadata
+        .apply(&answer(1, 5), true, Mono(0))
+        .expect("no error");
+    metadata.set_leader(&at, 2, 4);
+    metadata.leader(&at) == Ok((1, 5))
+}
+
+fn keeps_the_later_answer() -> bool {
+    let mut metadata = Metadata::default();
+    let at = TopicPartition::new("t", 0);
+    metadata
+        .apply(&answer(1, 5), true, Mono(0))
+        .expect("no error");
+    metadata
+        .apply(&answer(2, 4), true, Mono(1))
+        .expect("no error");
+    metadata.leader(&at) == Ok((1, 5))
+}
+
+// One test, because the living mutant is the whole process's.
+#[test]
+fn each_planted_bug_shows() {
+    let all = || {
+        [
+            believes_the_later_claim(),
+            keeps_the_later_leader(),
+            keeps_the_later_answer(),
+        ]
+    };
+    assert_eq!(all(), [true; 3]);
+    for (mutant, expected) in [
+        ("GRP-24", [false, true, true]),
+        ("CTL-08", [true, false, true]),
+        ("CTL-08/b", [true, true, false]),
+    ] {
+        activate(Some(mutant));
+        assert_eq!(all(), expected, "{mutant}");
+    }
+    activate(None);
+    assert_eq!(all(), [true; 3]);
+}
