@@ -58,6 +58,7 @@ async fn create<D: Disk>(disk: &D, dir: &Path, number: usize, mode: OpenMode) ->
     let _ = std::fs::remove_dir_all(&path);
     let config = LogConfig {
         mode,
+        direct_bytes_min: 0,
         tail_cache_bytes: 1 << 20,
         ..LogConfig::default()
     };

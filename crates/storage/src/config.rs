@@ -49,8 +49,11 @@ pub struct LogConfig {
     pub retention_ms: i64,
     /// `retention.bytes`: oldest segments are removed while the log is larger; -1 keeps them.
     pub retention_bytes: i64,
-    /// Through the page cache or past it.
+    /// Through the page cache or past it, where the file system allows it.
     pub mode: OpenMode,
+    /// With `Direct`: a log whose jobs write less than this at once goes through the page cache all the
+    /// same, until they write more. Zero: never.
+    pub direct_bytes_min: usize,
     /// Whether room for a segment is reserved ahead of the writes.
     pub preallocate: bool,
     /// Bytes of recently written chunks that are kept for readers.
@@ -70,7 +73,8 @@ impl Default for LogConfig {
             index_max_bytes: 10 << 20,
             retention_ms: 7 * 24 * 3600 * 1000,
             retention_bytes: -1,
-            mode: OpenMode::Buffered,
+            mode: OpenMode::Direct,
+            direct_bytes_min: 64 << 10,
             preallocate: true,
             tail_cache_bytes: 4 << 20,
             pending_bytes_max: 64 << 20,

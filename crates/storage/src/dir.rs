@@ -88,7 +88,7 @@ impl LogDir {
             lines
                 .filter(|(name, _)| name.trim() == key)
                 .map(|(_, value)| value.trim())
-                .last()
+                .next_back()
         };
         if value("version") != Some("1") {
             return Err(damaged("is not of version 1"));

@@ -14,7 +14,6 @@
 //!    is synced with them.
 //! 5. Files are removed after the state that does without them is durable.
 
-use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,6 +39,8 @@ pub(crate) struct Writer<D: Disk> {
     pub(crate) allocated: u64,
     /// Whether room can be reserved at all on this file system.
     pub(crate) can_allocate: bool,
+    /// The way that was asked for; what the file system gave may be the other one.
+    pub(crate) mode: OpenMode,
 }
 
 /// A segment that is to be closed, once its chunks are written.
@@ -175,32 +176,30 @@ fn sync(what: &'static str) -> impl Fn(io::Error) -> Failure {
 }
 
 /// Runs a job to its end. Never fails: what went wrong is in the result.
-pub(crate) fn run<D: Disk>(plan: Plan<D>) -> impl Future<Output = JobDone<D>> + Send + 'static {
-    async move {
-        let mut done = JobDone {
-            writer: plan.writer.clone(),
-            claims_file: plan.claims_file.clone(),
-            clean_marker_removed: false,
-            cut_done: false,
-            chunks: 0,
-            seals: 0,
-            written: plan.start,
-            written_to: None,
-            durable: None,
-            claim: None,
-            synced: false,
-            dir_dirty: plan.dir_dirty,
-            log_start: None,
-            snapshots: 0,
-            removals: 0,
-            probe: plan.probe,
-            failure: None,
-        };
-        if let Err(failure) = execute(plan, &mut done).await {
-            done.failure = Some(failure);
-        }
-        done
+pub(crate) async fn run<D: Disk>(plan: Plan<D>) -> JobDone<D> {
+    let mut done = JobDone {
+        writer: plan.writer.clone(),
+        claims_file: plan.claims_file.clone(),
+        clean_marker_removed: false,
+        cut_done: false,
+        chunks: 0,
+        seals: 0,
+        written: plan.start,
+        written_to: None,
+        durable: None,
+        claim: None,
+        synced: false,
+        dir_dirty: plan.dir_dirty,
+        log_start: None,
+        snapshots: 0,
+        removals: 0,
+        probe: plan.probe,
+        failure: None,
+    };
+    if let Err(failure) = execute(plan, &mut done).await {
+        done.failure = Some(failure);
     }
+    done
 }
 
 async fn execute<D: Disk>(plan: Plan<D>, done: &mut JobDone<D>) -> Result<(), Failure> {
@@ -300,13 +299,25 @@ async fn writer<D: Disk>(
     if done
         .writer
         .as_ref()
-        .is_some_and(|writer| writer.segment == segment)
+        .is_some_and(|writer| writer.segment == segment && writer.mode == plan.mode)
     {
         return Ok(());
     }
     let path = plan.dir.join(segment_file(segment, names::LOG));
     let options = OpenOptions::CREATE.mode(plan.mode);
-    done.dir_dirty = true;
+    let known = done
+        .writer
+        .take()
+        .filter(|writer| writer.segment == segment);
+    match &known {
+        // The way changes. An error of earlier writes is told to the file they went through.
+        Some(known) => known
+            .file
+            .sync(SyncKind::Data)
+            .await
+            .map_err(sync("syncing batches"))?,
+        None => done.dir_dirty = true,
+    }
     let opened = plan.disk.open(&path, options).await;
     let file = match opened {
         Err(error)
@@ -321,12 +332,16 @@ async fn writer<D: Disk>(
         opened => opened,
     };
     let file = file.map_err(step("making a segment"))?;
-    let allocated = file.len().await.map_err(step("looking at a segment"))?;
+    let allocated = match &known {
+        Some(known) => known.allocated,
+        None => file.len().await.map_err(step("looking at a segment"))?,
+    };
     done.writer = Some(Writer {
         segment,
         file,
         allocated,
-        can_allocate: plan.preallocate,
+        can_allocate: known.map_or(plan.preallocate, |known| known.can_allocate),
+        mode: plan.mode,
     });
     Ok(())
 }

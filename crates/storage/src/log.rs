@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use env::{Disk, Wall};
+use env::{Disk, OpenMode, Wall};
 use records::layout::{self, HEADER_SIZE};
 use records::{BatchHeader, TimestampType};
 use types::{LeaderEpoch, NextOffset, Offset, TimestampMs, mutant};
@@ -95,6 +95,8 @@ pub struct Log<D: Disk> {
     pub(crate) snapshots: Vec<(NextOffset, PathBuf, Bytes)>,
     pub(crate) snapshots_kept: Vec<NextOffset>,
     pub(crate) removals: Vec<PathBuf>,
+    /// About how much a job of late wrote at once.
+    pub(crate) job_bytes: usize,
 }
 
 /// Where a batch was placed.
@@ -487,7 +489,7 @@ impl<D: Disk> Log<D> {
             disk: self.disk.clone(),
             dir: self.dir.clone(),
             seed: self.seed,
-            mode: self.config.mode,
+            mode: self.mode_for(&chunks),
             preallocate: self.config.preallocate,
             segment_bytes: self.config.segment_bytes,
             writer: self.writer.take(),
@@ -511,6 +513,21 @@ impl<D: Disk> Log<D> {
             probe,
             steps,
         }))
+    }
+
+    /// The way to the disk for the next job: past the page cache only where that pays.
+    fn mode_for(&mut self, chunks: &[Chunk]) -> OpenMode {
+        let bytes: usize = chunks
+            .iter()
+            .map(|chunk| (chunk.end - chunk.start) as usize)
+            .sum();
+        if bytes > 0 {
+            self.job_bytes = bytes.max(self.job_bytes / 8 * 7);
+        }
+        match self.config.mode {
+            OpenMode::Direct if self.job_bytes >= self.config.direct_bytes_min => OpenMode::Direct,
+            _ => OpenMode::Buffered,
+        }
     }
 
     /// Writes and closings in order; where they end; and up to where all is durable before the claim.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use env::{Disk, File, OpenOptions};
+use env::{Disk, File, OpenMode, OpenOptions};
 use records::BatchHeader;
 use records::layout::{self, HEADER_SIZE};
 use types::{NextOffset, Offset, mutant};
@@ -312,24 +312,45 @@ impl<D: Disk> FilePlan<D> {
     pub(crate) async fn run(&self) -> Result<Bytes, ReadError> {
         let file = self.open().await?;
         let span = self.span(&file).await?;
-        let read = async |from: u32, to: u32| {
-            let len = to.saturating_sub(from) as usize;
-            file.read_at(u64::from(from), len)
-                .await
-                .map_err(|error| self.io(&error))
-        };
-        let mut bytes = read(span.start, span.end).await?;
-        let mut walk = Walk::new(self, &span);
+        match self.look(&file, &span).await {
+            // Before anyone is accused: what the page cache holds of a file that is written past it may be
+            // older than the file.
+            Err(ReadError::Faulty { .. }) => {
+                let path = self.dir.join(segment_file(self.row.base, names::LOG));
+                let direct = OpenOptions::READ.mode(OpenMode::Direct);
+                match self.disk.open(&path, direct).await {
+                    Ok(file) => self.look(&file, &span).await,
+                    Err(_) => self.look(&file, &span).await,
+                }
+            }
+            looked => looked,
+        }
+    }
+
+    /// Reads from `from` to `to`, in whole blocks.
+    async fn read(&self, file: &D::File, from: u32, to: u32) -> Result<Bytes, ReadError> {
+        let block = OpenMode::ALIGNMENT as u32;
+        let (start, skip) = (from - from % block, (from % block) as usize);
+        let len = to.saturating_sub(start).next_multiple_of(block) as usize;
+        let bytes = file.read_at(u64::from(start), len).await;
+        let bytes = bytes.map_err(|error| self.io(&error))?;
+        let end = (to.saturating_sub(start) as usize).min(bytes.len());
+        Ok(bytes.slice(skip.min(end)..end))
+    }
+
+    async fn look(&self, file: &D::File, span: &Span) -> Result<Bytes, ReadError> {
+        let mut bytes = self.read(file, span.start, span.end).await?;
+        let mut walk = Walk::new(self, span);
         loop {
             match walk.run(&bytes) {
                 Step::Done => break,
                 Step::Need(end) if end <= self.row.size => {
-                    bytes = read(span.start, end).await?;
+                    bytes = self.read(file, span.start, end).await?;
                     if bytes.len() < (end - span.start) as usize {
                         walk.damage = Some("the file is shorter than it was");
                         break;
                     }
-                    walk = Walk::new(self, &span);
+                    walk = Walk::new(self, span);
                 }
                 Step::Need(_) => {
                     walk.damage = Some("a batch declares more bytes than there are");

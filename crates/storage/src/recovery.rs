@@ -247,6 +247,7 @@ impl<D: Disk> Log<D> {
             snapshots: Vec::new(),
             snapshots_kept: Vec::new(),
             removals: Vec::new(),
+            job_bytes: 0,
         }
     }
 
@@ -737,7 +738,7 @@ impl<D: Disk> Log<D> {
         };
         let index = scanned.builder.mark();
         let mut carry = Bytes::new();
-        if mark.position % BLOCK > 0 {
+        if !mark.position.is_multiple_of(BLOCK) {
             let path = self.dir.join(segment_file(base, names::LOG));
             let file = self.disk.open(&path, OpenOptions::READ).await;
             let file = file.map_err(StorageError::io(&path))?;

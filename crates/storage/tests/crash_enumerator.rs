@@ -6,6 +6,8 @@
 //! and judged: what was claimed durable is there byte for byte, whatever else is served is what was once
 //! appended there, no offset is missing, nothing counts as damaged, and a second recovery finds the same.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod common;
 
 use bytes::Bytes;

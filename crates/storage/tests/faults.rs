@@ -1,5 +1,7 @@
 //! The disk fails: at the n-th call, for every n; and afterwards, by damage to each kind of file.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod common;
 
 use std::io::ErrorKind;

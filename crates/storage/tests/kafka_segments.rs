@@ -1,6 +1,8 @@
 //! Segments that Apache Kafka 4.3.1 wrote, one topic per codec (`kafka-segments/`): opened as a log of ours,
 //! read, dumped, and their side files compared byte for byte with those we would make.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod common;
 
 use std::path::{Path, PathBuf};
@@ -71,6 +73,7 @@ fn identity(topic: &str) -> LogIdentity {
 fn config() -> LogConfig {
     LogConfig {
         index_interval_bytes: 512,
+        mode: env::OpenMode::Buffered,
         ..LogConfig::default()
     }
 }

@@ -2,6 +2,8 @@
 //! and full disks, over both ways to the disk. After every step the ends are in order and what is read is
 //! what the list says.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod common;
 
 use common::{MemDisk, batch, create, flush, identity, now, open, stored};
@@ -389,9 +391,16 @@ impl Model {
     }
 }
 
-fn config(mode: OpenMode, cache: usize, segment: u32, interval: u32) -> LogConfig {
+fn config(
+    mode: OpenMode,
+    direct_bytes_min: usize,
+    cache: usize,
+    segment: u32,
+    interval: u32,
+) -> LogConfig {
     LogConfig {
         mode,
+        direct_bytes_min,
         segment_bytes: segment,
         index_interval_bytes: interval,
         tail_cache_bytes: cache,
@@ -430,12 +439,13 @@ proptest! {
     #[test]
     fn the_log_is_a_list(
         direct in any::<bool>(),
+        direct_bytes_min in prop_oneof![Just(0usize), Just(2_500)],
         cache in prop_oneof![Just(0usize), Just(20_000), Just(1 << 20)],
         segment in prop_oneof![Just(5_300u32), Just(16_384), Just(1 << 20)],
         interval in prop_oneof![Just(0u32), Just(600), Just(4096)],
         actions in prop::collection::vec(action(), 1..60),
     ) {
         let mode = if direct { OpenMode::Direct } else { OpenMode::Buffered };
-        check(config(mode, cache, segment, interval), &actions);
+        check(config(mode, direct_bytes_min, cache, segment, interval), &actions);
     }
 }

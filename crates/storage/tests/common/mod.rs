@@ -658,6 +658,8 @@ pub fn config() -> LogConfig {
     LogConfig {
         segment_bytes: 8192,
         index_interval_bytes: 512,
+        mode: OpenMode::Buffered,
+        direct_bytes_min: 0,
         tail_cache_bytes: 0,
         ..LogConfig::default()
     }
