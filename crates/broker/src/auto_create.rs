@@ -10,8 +10,8 @@ use types::ErrorCode;
 use crate::context::Context;
 use crate::view::{OFFSETS_TOPIC, View};
 
-/// Makes the missing topics if that is allowed; gives each one's error: `LEADER_NOT_AVAILABLE` for one
-/// being made (clients ask again), `INVALID_TOPIC_EXCEPTION` for one that cannot be.
+/// Makes the missing topics if that is allowed; gives each one's error: `UNKNOWN_TOPIC_OR_PARTITION` for
+/// one being made, as in Kafka (clients ask again), `INVALID_TOPIC_EXCEPTION` for one that cannot be.
 pub(crate) async fn missing_topics<E: Env>(
     context: &Arc<Context<E>>,
     view: &View,
@@ -31,7 +31,7 @@ pub(crate) async fn missing_topics<E: Env>(
             match create(context, &name).await {
                 // Made just now, or by somebody else meanwhile.
                 ErrorCode::NONE | ErrorCode::TOPIC_ALREADY_EXISTS => {
-                    ErrorCode::LEADER_NOT_AVAILABLE
+                    ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
                 }
                 ErrorCode::INVALID_TOPIC_EXCEPTION => ErrorCode::INVALID_TOPIC_EXCEPTION,
                 ErrorCode::INVALID_REPLICATION_FACTOR => ErrorCode::INVALID_REPLICATION_FACTOR,

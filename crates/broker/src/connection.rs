@@ -108,12 +108,20 @@ async fn read_loop<E: Env>(
         let idle = clock
             .mono()
             .after_ms(context.config.limits.connection_idle_ms_max);
-        if let Err(end) = fill::<E>(&clock, &mut reader, &mut buffer, 8, idle).await {
+        if let Err(end) = fill::<E>(&clock, &mut reader, &mut buffer, 4, idle).await {
             return end;
         }
         let size = i32::from_be_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]);
+        let general = context.config.limits.request_bytes_max;
+        if !usize::try_from(size).is_ok_and(|size| (4..=general).contains(&size)) {
+            return End::Closed(refused_size(size, general, &buffer[..4]));
+        }
+        let grace = clock.mono().after_ms(FRAME_GRACE_MS);
+        if let Err(end) = fill::<E>(&clock, &mut reader, &mut buffer, 8, grace).await {
+            return end;
+        }
         let key = i16::from_be_bytes([buffer[4], buffer[5]]);
-        let limit = dispatch::frame_bytes_max(key, context.config.limits.request_bytes_max);
+        let limit = dispatch::frame_bytes_max(key, general);
         let size = match usize::try_from(size) {
             Ok(size) if (4..=limit).contains(&size) => size,
             _ => return End::Closed(refused_size(size, limit, &buffer[..8])),
@@ -173,7 +181,7 @@ async fn fill<E: Env>(
             Either::First(Ok(0)) => return Err(End::Eof),
             Either::First(Ok(_)) => {}
             Either::First(Err(error)) => return Err(End::Io(error)),
-            Either::Second(()) if wanted == 8 && buffer.is_empty() => {
+            Either::Second(()) if wanted == 4 && buffer.is_empty() => {
                 return Err(End::Closed(
                     "idle for too long (connections.max.idle.ms)".into(),
                 ));

@@ -117,7 +117,7 @@ impl Sessions {
         if epoch <= 0 {
             // -1 closes a session and 0 opens one; both replace the one named.
             self.open.remove(&session_id);
-            if epoch < 0 || wanted.is_empty() {
+            if epoch < 0 {
                 return Ok((Kind::Full, wanted));
             }
             let Ok(slot) = self.slots.clone().try_acquire_owned() else {

@@ -277,7 +277,7 @@ impl<E: Env> Node<E> {
             controller,
             ..
         } = self;
-        for task in accepting {
+        for task in accepting.into_iter().chain([watching]) {
             task.abort();
             task.ended().await;
         }

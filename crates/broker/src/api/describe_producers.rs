@@ -19,7 +19,7 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: DescribeProducers
     let mut places: BTreeMap<TopicPartition, (usize, usize)> = BTreeMap::new();
     for topic in request.topics {
         let found = view.topic_by_name(&topic.name);
-        let invalid = metadata::names::check(&topic.name).is_err();
+        let invalid = metadata::names::check(&topic.name).err();
         let mut out = TopicResponse {
             name: topic.name,
             ..Default::default()
@@ -38,13 +38,15 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: DescribeProducers
                     places.insert(partition, (response.topics.len(), out.partitions.len()));
                 }
                 None => {
-                    let error = if invalid {
+                    let error = if invalid.is_some() {
                         ErrorCode::INVALID_TOPIC_EXCEPTION
                     } else {
                         ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
                     };
                     answer.error_code = error.0;
-                    answer.error_message = Some(Str::from(error.message()));
+                    answer.error_message = invalid
+                        .as_ref()
+                        .map(|invalid| Str::from(invalid.to_string()));
                 }
             }
             out.partitions.push(answer);

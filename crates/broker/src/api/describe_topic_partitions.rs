@@ -34,6 +34,21 @@ pub(crate) async fn handle<E: Env>(
     names.dedup();
     let start = request.cursor.as_ref();
     let mut response = DescribeTopicPartitionsResponse::default();
+    let is_bad = request.cursor.as_ref().is_some_and(|cursor| {
+        cursor.partition_index < 0 || (!all && !names.contains(&cursor.topic_name))
+    });
+    if is_bad {
+        response.topics = names
+            .into_iter()
+            .map(|name| DescribeTopicPartitionsResponseTopic {
+                error_code: ErrorCode::INVALID_REQUEST.0,
+                name: Some(name),
+                topic_authorized_operations: i32::MIN,
+                ..Default::default()
+            })
+            .collect();
+        return call.to.now(&response);
+    }
     let ids = |brokers: &[BrokerId]| brokers.iter().map(|b| b.0).collect::<Vec<_>>();
     for name in names {
         let mut first_partition = 0;
@@ -54,7 +69,7 @@ pub(crate) async fn handle<E: Env>(
             response.topics.push(DescribeTopicPartitionsResponseTopic {
                 error_code: error.0,
                 name: Some(name),
-                topic_authorized_operations: i32::MIN,
+                topic_authorized_operations: authorized_operations(true, operations::TOPIC),
                 ..Default::default()
             });
             continue;

@@ -12,8 +12,12 @@ pub(crate) async fn handle<E: Env>(
     call: Call<'_, E>,
     request: DescribeTransactionsRequest,
 ) -> Reply {
-    let state = |transactional_id| TransactionState {
-        error_code: ErrorCode::TRANSACTIONAL_ID_NOT_FOUND.0,
+    let state = |transactional_id: protocol::Str| TransactionState {
+        error_code: if transactional_id.is_empty() {
+            ErrorCode::INVALID_REQUEST.0
+        } else {
+            ErrorCode::TRANSACTIONAL_ID_NOT_FOUND.0
+        },
         transactional_id,
         ..Default::default()
     };

@@ -6,11 +6,12 @@
 //!
 //! The room before: `dispatch`. The rooms after: `fetch_session`, `shard`, `storage/read`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use env::{Clock, Either, Entropy, Env, race};
 use protocol::fetch_response::{
-    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
 };
 use protocol::{FetchRequest, FetchResponse, Records, Str};
 use rand_core::Rng;
@@ -143,6 +144,7 @@ impl<E: Env> Poll<E> {
         let view = self.context.view();
         let mut answers: Vec<FetchAnswer<E::Disk>> = Vec::with_capacity(self.wanted.len());
         let mut asked = Vec::with_capacity(self.wanted.len());
+        let mut nowhere = BTreeSet::new();
         for (index, wanted) in self.wanted.iter().enumerate() {
             let (topic, unknown) = if self.version >= 13 {
                 (
@@ -179,7 +181,10 @@ impl<E: Env> Poll<E> {
                     current_leader_epoch: epoch_if_known(wanted.current_leader_epoch),
                     last_fetched_epoch: epoch_if_known(wanted.last_fetched_epoch),
                 }),
-                Err(error) => answers.push(FetchAnswer::failed(index, error)),
+                Err(error) => {
+                    nowhere.insert(index);
+                    answers.push(FetchAnswer::failed(index, error));
+                }
             }
         }
         let mut left = self.bytes_max;
@@ -211,13 +216,31 @@ impl<E: Env> Poll<E> {
             min_one &= read == 0;
             answers.extend(batch);
         }
-        answers.sort_by_key(|answer| answer.index);
+        // Partitions that nobody knows come last, as in Kafka.
+        answers.sort_by_key(|answer| (nowhere.contains(&answer.index), answer.index));
         answers
+    }
+
+    /// Who leads, for a client that should ask somebody else (KIP-951).
+    fn current_leader(&self, wanted: &Wanted) -> LeaderIdAndEpoch {
+        let view = self.context.view();
+        let topic = if self.version >= 13 {
+            view.topic_by_id(&wanted.topic_id)
+        } else {
+            view.topic_by_name(&wanted.topic)
+        };
+        topic
+            .and_then(|topic| topic.partitions.get(&wanted.partition))
+            .map_or_else(LeaderIdAndEpoch::default, |registration| LeaderIdAndEpoch {
+                leader_id: registration.leader.0,
+                leader_epoch: registration.leader_epoch.0,
+            })
     }
 
     async fn read(self, answers: Vec<FetchAnswer<E::Disk>>) -> Vec<(Wanted, PartitionData)> {
         let mut out = Vec::with_capacity(answers.len());
-        for (wanted, answer) in self.wanted.into_iter().zip(answers) {
+        for answer in answers {
+            let wanted = self.wanted[answer.index].clone();
             let mut data = PartitionData {
                 partition_index: wanted.partition,
                 error_code: answer.error.0,
@@ -234,16 +257,26 @@ impl<E: Env> Poll<E> {
                     end_offset: end.0,
                 };
             }
-            // `null` for readers of everything, a list (empty or not) for readers of what is committed.
-            data.aborted_transactions = (self.isolation == Isolation::Committed).then(|| {
-                let aborted = answer.aborted.iter();
-                aborted
-                    .map(|(producer_id, first_offset)| AbortedTransaction {
-                        producer_id: *producer_id,
-                        first_offset: *first_offset,
-                    })
-                    .collect()
-            });
+            let moved = [
+                ErrorCode::FENCED_LEADER_EPOCH,
+                ErrorCode::NOT_LEADER_OR_FOLLOWER,
+            ];
+            if self.version >= 16 && moved.contains(&answer.error) {
+                data.current_leader = self.current_leader(&wanted);
+            }
+            // `null` for readers of everything, a list (empty or not) for readers of what is committed
+            // and for those who get an error.
+            let failed = !answer.error.is_none();
+            data.aborted_transactions =
+                (failed || self.isolation == Isolation::Committed).then(|| {
+                    let aborted = answer.aborted.iter();
+                    aborted
+                        .map(|(producer_id, first_offset)| AbortedTransaction {
+                            producer_id: *producer_id,
+                            first_offset: *first_offset,
+                        })
+                        .collect()
+                });
             if let Some(plan) = answer.plan {
                 match plan.run().await {
                     Ok(read) => data.records = Some(Records::from_chunks(read.chunks)),

@@ -47,7 +47,7 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: FindCoordinatorRe
             host: host.clone(),
             port,
             error_code: 0,
-            error_message: Some(Str::from("NONE")).filter(|_| version < 4),
+            error_message: Some(Str::from(if version < 4 { "NONE" } else { "" })),
         },
         Some((code, message)) => Coordinator {
             key,
@@ -55,7 +55,11 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: FindCoordinatorRe
             host: Str::default(),
             port: -1,
             error_code: code.0,
-            error_message: Some(Str::from(message.unwrap_or(code.message()))),
+            error_message: Some(Str::from(match message {
+                Some(message) => message,
+                None if version < 4 => code.message(),
+                None => "",
+            })),
         },
     };
     let response = if version >= 4 {

@@ -42,8 +42,13 @@ pub(crate) async fn handle<E: Env>(
             }
         }
     };
+    let mut listed = Vec::new();
     let me = Str::from(call.context.config.node_id.0.to_string());
     for kind in wanted {
+        if listed.contains(&kind) {
+            continue;
+        }
+        listed.push(kind);
         let names: Vec<Str> = match kind {
             ResourceType::Topic => view.topics().map(|topic| topic.name.clone()).collect(),
             ResourceType::Broker | ResourceType::BrokerLogger => vec![me.clone()],

@@ -44,6 +44,11 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: ListOffsetsReques
         };
         for partition in &topic.partitions {
             let index = partition.partition_index;
+            let is_twice = twice.contains(&(topic.name.clone(), index));
+            if is_twice && out.partitions.iter().any(|p| p.partition_index == index) {
+                // Asked twice, answered once.
+                continue;
+            }
             let mut answer = ListOffsetsPartitionResponse {
                 partition_index: index,
                 timestamp: -1,
@@ -52,7 +57,7 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: ListOffsetsReques
                 ..Default::default()
             };
             let spec = spec(partition.timestamp, version);
-            if twice.contains(&(topic.name.clone(), index)) {
+            if is_twice {
                 answer.error_code = ErrorCode::INVALID_REQUEST.0;
             } else if let (Some(found), Some(spec)) =
                 (found.filter(|found| found.has_partition(index)), spec)
@@ -75,7 +80,9 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: ListOffsetsReques
             }
             out.partitions.push(answer);
         }
-        response.topics.push(out);
+        if !out.partitions.is_empty() {
+            response.topics.push(out);
+        }
     }
     let mut waiting = Vec::new();
     for (shard, queries) in call.context.by_shard(queries, |query| query.partition) {

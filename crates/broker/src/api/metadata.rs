@@ -20,6 +20,9 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: MetadataRequest) 
         operations::TOPIC,
     );
     let mut topics = Vec::new();
+    if (10..12).contains(&version) && by_id_too_early(&request) {
+        return call.to.now(&refuse_ids(&request));
+    }
     match request.topics {
         // Version 0 has no null: an empty list asks for all topics, as null does later.
         None => topics.extend(
@@ -94,6 +97,33 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: MetadataRequest) 
         ..Default::default()
     };
     call.to.now(&response)
+}
+
+/// Whether a request names topics by id in a version that has the field and not the feature.
+fn by_id_too_early(request: &MetadataRequest) -> bool {
+    let topics = request.topics.iter().flatten();
+    topics
+        .clone()
+        .any(|topic| topic.name.is_none() || !topic.topic_id.is_zero())
+}
+
+fn refuse_ids(request: &MetadataRequest) -> MetadataResponse {
+    MetadataResponse {
+        controller_id: -1,
+        topics: request
+            .topics
+            .iter()
+            .flatten()
+            .map(|topic| MetadataResponseTopic {
+                error_code: ErrorCode::INVALID_REQUEST.0,
+                name: Some(topic.name.clone().unwrap_or_default()),
+                topic_id: topic.topic_id,
+                topic_authorized_operations: i32::MIN,
+                ..Default::default()
+            })
+            .collect(),
+        ..Default::default()
+    }
 }
 
 fn described(topic: &TopicView, topic_authorized_operations: i32) -> MetadataResponseTopic {

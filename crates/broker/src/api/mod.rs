@@ -64,7 +64,7 @@ impl<E: Env> Call<'_, E> {
 
 /// A leader epoch as a client gives it: -1 for not knowing.
 pub(crate) fn epoch_if_known(epoch: i32) -> Option<LeaderEpoch> {
-    (epoch >= 0).then_some(LeaderEpoch(epoch))
+    (epoch != -1).then_some(LeaderEpoch(epoch))
 }
 
 /// The authorized-operations field of a client that may do everything, or that did not ask.

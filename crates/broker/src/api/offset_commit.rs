@@ -72,16 +72,18 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, mut request: OffsetCommitR
         let Response::OffsetCommit(mut response) = asked.answer().await else {
             unreachable!("a commit is answered with a commit")
         };
-        for topic in refused {
-            let same = response
-                .topics
+        // Kafka's order: what does not exist comes first.
+        let mut topics = refused;
+        for topic in std::mem::take(&mut response.topics) {
+            let same = topics
                 .iter_mut()
-                .find(|known| known.name == topic.name && known.topic_id == topic.topic_id);
+                .find(|t| t.name == topic.name && t.topic_id == topic.topic_id);
             match same {
-                Some(known) => known.partitions.extend(topic.partitions),
-                None => response.topics.push(topic),
+                Some(refused) => refused.partitions.extend(topic.partitions),
+                None => topics.push(topic),
             }
         }
+        response.topics = topics;
         response
     })
 }

@@ -87,7 +87,9 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: ProduceRequest) -
             }
             topic_response.partition_responses.push(out);
         }
-        response.responses.push(topic_response);
+        if !topic_response.partition_responses.is_empty() {
+            response.responses.push(topic_response);
+        }
     }
     let mut waiting = Vec::new();
     for (shard, batches) in context.by_shard(accepted, |(partition, _)| *partition) {

@@ -5,6 +5,8 @@ use protocol::{
     CreatePartitionsRequest, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest,
 };
 
+use types::ErrorCode;
+
 use super::Call;
 use crate::answer::{Outcome, Reply};
 
@@ -22,7 +24,18 @@ pub(crate) async fn delete<E: Env>(call: Call<'_, E>, request: DeleteTopicsReque
     let (to, controller) = (call.to, call.context.controller.clone());
     Reply::Later(Box::pin(async move {
         match controller.delete_topics(request).await {
-            Ok(response) => to.frame(&response),
+            Ok(mut response) => {
+                if to.version < 3 {
+                    // The error that says why came with version 3.
+                    let disabled = ErrorCode::TOPIC_DELETION_DISABLED.0;
+                    let refused = response
+                        .responses
+                        .iter_mut()
+                        .filter(|r| r.error_code == disabled);
+                    refused.for_each(|r| r.error_code = ErrorCode::INVALID_REQUEST.0);
+                }
+                to.frame(&response)
+            }
             Err(error) => Outcome::Close(error.to_string()),
         }
     }))

@@ -41,6 +41,9 @@ use work::{Job, JobFuture, Work};
 /// Messages taken in before the disks are given work again.
 const MESSAGES_PER_TURN: usize = 256;
 
+/// How long an append may take on our own disk, whatever the client's timeout.
+const SYNC_PATIENCE_MS: i64 = 1_000;
+
 /// What a shard holds of a partition.
 enum Slot<E: Env> {
     /// Its log is being opened; messages wait.
@@ -321,8 +324,11 @@ impl<E: Env> Shard<E> {
 
     fn produce(&mut self, produce: Produce) {
         let request = self.work.produces.begin(&produce);
-        if produce.acks == partition::Acks::All && produce.timeout_ms >= 0 {
-            let deadline = self.work.now().mono.after_ms(produce.timeout_ms.into());
+        if produce.acks == partition::Acks::All {
+            // The time is for other replicas. A sync of our own disk is part of the append and gets at
+            // least this long, or a timeout of 0 would fail what Kafka, which does not sync, accepts.
+            let patience = i64::from(produce.timeout_ms).max(SYNC_PATIENCE_MS);
+            let deadline = self.work.now().mono.after_ms(patience);
             self.work
                 .timers
                 .add(deadline, Timer::ProduceTimeout(request));
