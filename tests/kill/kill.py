@@ -165,6 +165,9 @@ class Committer(Actor):
         self.commits = self.looks = 0
 
     def work(self, connection):
+        code, _ = connection.find_coordinator(self.group)
+        if code:
+            raise wire.Refused(f"FindCoordinator {self.group}", code)
         self.look(connection)
         while not self.finished():
             for partition in range(PARTITIONS):
@@ -174,9 +177,9 @@ class Committer(Actor):
             for partition, code in connection.offset_commit(self.group, TOPIC, wanted).items():
                 if code == 0:
                     self.acked[partition] = wanted[partition]
+                    self.commits += 1
                 elif code not in wire.ERRORS_TO_RETRY:
                     raise wire.Refused(f"OffsetCommit of {TOPIC}-{partition}", code)
-            self.commits += 1
             if self.random.random() < 0.05:
                 self.look(connection)
             time.sleep(self.random.random() * 0.004)
@@ -232,6 +235,18 @@ def read(connection, logs, problems, marks=None):
                 log.append((producer_id, sequence + number, value))
                 came += 1
     return came
+
+
+def wait_for(action, limit=10):
+    """Does it, again while the coordinator is loading."""
+    end = time.monotonic() + limit
+    while True:
+        try:
+            return action()
+        except wire.Refused as refused:
+            if refused.code not in wire.ERRORS_TO_RETRY or time.monotonic() > end:
+                raise
+        time.sleep(0.05)
 
 
 class World:
@@ -361,9 +376,9 @@ def main():
         for committer in committers:
             try:
                 committer.problems.clear()
-                committer.look(connection)
+                wait_for(lambda: committer.look(connection))
                 problem += committer.problems
-            except (OSError, wire.Refused) as error:
+            except (OSError, ValueError, wire.Refused) as error:
                 problem.append(f"{committer.group}: {error}")
         commits = sum(c.commits for c in committers)
         results.check(
@@ -371,6 +386,7 @@ def main():
             problem or ([] if commits else ["nothing was committed at all"]),
             f"{commits} commits, looked at {sum(c.looks for c in committers)} times",
         )
+        connection.close()
         try:
             broker.stop()
             stopped = []

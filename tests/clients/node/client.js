@@ -9,13 +9,13 @@ const { createRequire } = require('module');
 // The packages are in the cache folder that the driver names, not beside this file.
 const load = createRequire(path.join(process.env.NODE_CLIENT_MODULES || __dirname, 'package.json'));
 const { Kafka, CompressionTypes, CompressionCodecs, Partitioners, logLevel } = load('kafkajs');
-const lz4 = load('lz4js');
+const lz4 = load('lz4-napi');
 const zstd = load('@bokuweb/zstd-wasm');
 
 CompressionCodecs[CompressionTypes.Snappy] = load('kafkajs-snappy');
 CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: async (encoder) => Buffer.from(lz4.compress(encoder.buffer)),
-  decompress: async (buffer) => Buffer.from(lz4.decompress(buffer)),
+  compress: async (encoder) => lz4.compressFrameSync(encoder.buffer),
+  decompress: async (buffer) => lz4.decompressFrameSync(buffer),
 });
 CompressionCodecs[CompressionTypes.ZSTD] = () => ({
   compress: async (encoder) => Buffer.from(zstd.compress(encoder.buffer, 3)),
@@ -59,7 +59,8 @@ async function consume(kafka, options) {
   });
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     console.error(payload.error);
-    process.exit(1);
+    // It starts again by itself after an error that it takes for transient.
+    if (!payload.restart) process.exit(1);
   });
   process.on('SIGTERM', async () => {
     await consumer.disconnect();

@@ -8,7 +8,7 @@ import struct
 from collections import deque
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, OFFSET_COMMIT, OFFSET_FETCH = 0, 1, 2, 3, 8, 9
-CREATE_TOPICS, INIT_PRODUCER_ID = 19, 22
+FIND_COORDINATOR, CREATE_TOPICS, INIT_PRODUCER_ID = 10, 19, 22
 
 ERRORS_TO_RETRY = {
     3: "UNKNOWN_TOPIC_OR_PARTITION",
@@ -267,6 +267,15 @@ class Connection:
 
         answer.array(lambda: (answer.string(), answer.array(partition)))
         return found
+
+    def find_coordinator(self, group):
+        """FindCoordinator v2: (error, "host:port"). The first one makes __consumer_offsets."""
+        answer = self.call(FIND_COORDINATOR, 2, string(group) + b"\0")
+        answer.num("i")
+        code = answer.num("h")
+        answer.string(), answer.num("i")
+        host = answer.string()
+        return code, f"{host}:{answer.num('i')}"
 
     def offset_commit(self, group, topic, offsets):
         """OffsetCommit v6 from outside the group's membership."""
