@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use ottla_tests::conformance::compare::{Difference, compare, document, exchanges};
 use ottla_tests::conformance::run::run;
@@ -20,6 +21,9 @@ use ottla_tests::conformance::{differences, root, schemas, sessions};
 
 /// The sessions may shrink only on purpose.
 const EXCHANGES_MIN: usize = 1500;
+
+/// How long a server may take to get where a session wants it.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 #[test]
 fn answers_are_kafkas() {
@@ -31,7 +35,7 @@ fn answers_are_kafkas() {
     let mut count = 0;
     for session in sessions(&[]).unwrap() {
         let found = Server::ottla(&binary, &session.settings)
-            .and_then(|server| run(&schemas, &session, server.address()))
+            .and_then(|server| run(&schemas, &session, server.address(), PATIENCE))
             .and_then(|answers| compare(&session, &answers));
         let found = match found {
             Ok(found) => found,

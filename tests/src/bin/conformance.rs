@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use ottla_tests::conformance::compare::{Difference, compare, document, exchanges};
@@ -29,6 +30,12 @@ const USAGE: &str = "usage: conformance COMMAND [SESSION...]
   docs     [--check]                    write (or check) docs/COMPATIBILITY.md
 
 A SESSION is a part of a name. OTTLA_KAFKA_LIBS names a directory that holds, or will hold, Kafka's jars.";
+
+/// How long Kafka may take to get where a session wants it.
+const KAFKA: Duration = Duration::from_secs(30);
+
+/// And another server.
+const OTTLA: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     match command() {
@@ -119,7 +126,7 @@ fn with_kafka(
             }
             shared.as_ref().context("just started")?
         };
-        let answers = run(schemas, &session, server.address())?;
+        let answers = run(schemas, &session, server.address(), KAFKA)?;
         done(session, answers)?;
     }
     Ok(())
@@ -144,7 +151,7 @@ fn check(schemas: &Schemas, target: &Target, wanted: &[String]) -> Result<()> {
                 own.address()
             }
         };
-        let answers = run(schemas, session, address)?;
+        let answers = run(schemas, session, address, OTTLA)?;
         let mut new = Vec::new();
         for difference in compare(session, &answers)? {
             match known.covering(&difference) {

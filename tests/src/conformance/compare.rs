@@ -242,8 +242,8 @@ impl Differ<'_> {
     }
 }
 
-/// A list of maps by what tells them apart, if something does and order is no part of it: the keys of
-/// APIs, the names of configurations.
+/// A list of maps by what tells them apart, if something does: the keys of APIs, the names of topics, the
+/// numbers of partitions. No client minds their order.
 fn by_key(items: &[Value]) -> Option<BTreeMap<String, &Value>> {
     let mut found = BTreeMap::new();
     for item in items {
@@ -253,7 +253,7 @@ fn by_key(items: &[Value]) -> Option<BTreeMap<String, &Value>> {
         let (key, value) = members.iter().find(|(key, _)| {
             matches!(
                 key.as_str(),
-                "ApiKey" | "Name" | "ConfigName" | "FeatureName"
+                "ApiKey" | "Name" | "Topic" | "GroupId" | "PartitionIndex" | "Partition" | "Index"
             )
         })?;
         let before = found.insert(format!("{key} {}", value.flat()), item);

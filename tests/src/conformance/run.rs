@@ -12,20 +12,24 @@ use super::session::{Action, Item, Payload, Request, Session, Step, Version};
 use super::value::Value;
 use super::wire::{Connection, Reply};
 
-/// How long `until` is tried.
-const UNTIL: Duration = Duration::from_secs(30);
-
 /// The answers to one step: by value of the loop's variable.
 pub type Answers = Vec<(Option<i64>, Value)>;
 
-/// Runs `session` against the server at `address`. Answers are in the order of [`Session::steps`].
+/// Runs `session` against the server at `address`, and tries as long as `patience` where a session says
+/// `until`. Answers are in the order of [`Session::steps`].
 ///
 /// # Errors
 /// The session itself is wrong, or the server cannot be reached.
-pub fn run(schemas: &Schemas, session: &Session, address: SocketAddr) -> Result<Vec<Answers>> {
+pub fn run(
+    schemas: &Schemas,
+    session: &Session,
+    address: SocketAddr,
+    patience: Duration,
+) -> Result<Vec<Answers>> {
     let mut runner = Runner {
         schemas,
         address,
+        patience,
         connections: BTreeMap::new(),
         waiting: BTreeMap::new(),
         variables: BTreeMap::new(),
@@ -44,6 +48,7 @@ pub fn run(schemas: &Schemas, session: &Session, address: SocketAddr) -> Result<
 struct Runner<'a> {
     schemas: &'a Schemas,
     address: SocketAddr,
+    patience: Duration,
     connections: BTreeMap<String, Connection>,
     /// The requests on a connection whose answers are waited for later.
     waiting: BTreeMap<String, Vec<Request>>,
@@ -179,7 +184,7 @@ impl Runner<'_> {
             let reply = self.receive(&request.connection)?;
             if let (Some((path, wanted)), Reply::Answer(answer)) = (&request.until, &reply) {
                 let wanted = self.resolve(wanted)?;
-                if answer.at(path) != Some(&wanted) && started.elapsed() < UNTIL {
+                if answer.at(path) != Some(&wanted) && started.elapsed() < self.patience {
                     std::thread::sleep(Duration::from_millis(50));
                     continue;
                 }
@@ -405,7 +410,7 @@ impl Runner<'_> {
             if ready {
                 break;
             }
-            if started.elapsed() > UNTIL {
+            if started.elapsed() > self.patience {
                 bail!("topic {name:?} is never ready: {}", answer.flat());
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -446,7 +451,7 @@ impl Runner<'_> {
             {
                 return Ok(());
             }
-            if started.elapsed() > UNTIL {
+            if started.elapsed() > self.patience {
                 bail!("{api} {} is never answered well: {reply:?}", body.flat());
             }
             std::thread::sleep(Duration::from_millis(20));

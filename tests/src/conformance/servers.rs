@@ -75,9 +75,17 @@ impl Server {
         let port = free_ports()?;
         let mut command = Command::new(binary);
         command.arg("serve");
+        // Both prefixes are settings to the server.
+        for (name, _) in std::env::vars_os() {
+            let known = name.to_string_lossy();
+            if known.starts_with("OTTLA_") || known.starts_with("KAFKA_") {
+                command.env_remove(&name);
+            }
+        }
         let listener = format!("PLAINTEXT://127.0.0.1:{port}");
         let own = [
             ("node.id", "1"),
+            ("group.initial.rebalance.delay.ms", "0"),
             ("listeners", listener.as_str()),
             ("log.dirs", dir.to_str().context("a path in UTF-8")?),
         ];
