@@ -31,7 +31,7 @@ def command(name, *arguments):
     """The command line of a tool."""
     logging = f"-Dlog4j2.configurationFile={PEERS / 'log4j2.xml'}"
     flags = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", logging]
-    name = name if "." in name else TOOLS + name
+    name = name if name.startswith("kafka.") else TOOLS + name
     return ["java", *flags, "-cp", f"{LIBS}/*", name, *map(str, arguments)]
 
 
@@ -132,7 +132,7 @@ class Session:
         out = tool("BrokerApiVersionsCommand", *self.at)
         want(
             out,
-            rf"^{re.escape(self.broker.address)} \(id: 1 rack: null.*\) -> \(",
+            rf"^\S+:{self.broker.address.rsplit(chr(58), 1)[1]} \(id: 1 rack: null.*\) -> \(",
             r"Produce\(0\): \d+ to 13 \[usable: 13\]",
             r"Fetch\(1\): 4 to 1\d \[usable: 1\d\]",
             r"ApiVersions\(18\): 0 to \d \[usable: \d\]",
@@ -155,7 +155,7 @@ class Session:
         )  # fmt: skip
         shown = ("--formatter-property", "print.key=true", "--formatter-property", "print.partition=true")
         out = tool(
-            "ConsoleConsumer", *self.at, "--topic", "lines", "--from-beginning", "--max-messages", 500,
+            "consumer.ConsoleConsumer", *self.at, "--topic", "lines", "--from-beginning", "--max-messages", 500,
             "--timeout-ms", 20000, "--group", "console", *shown,
         )  # fmt: skip
         want(out, r"Processed a total of 500 messages")
@@ -194,9 +194,9 @@ class Session:
         """ConsumerGroupCommand on a group that is live, then empty: list, describe, reset, delete."""
         tool("TopicCommand", *self.at, "--create", "--topic", "grouped", "--partitions", 3)
         tool("ConsoleProducer", *self.at, "--topic", "grouped", stdin="".join(f"{n}\n" for n in range(90)))
-        groups = ("ConsumerGroupCommand", *self.at)
+        groups = ("consumer.group.ConsumerGroupCommand", *self.at)
         with subprocess.Popen(
-            command("ConsoleConsumer", *self.at, "--topic", "grouped", "--from-beginning", "--group", "squad",
+            command("consumer.ConsoleConsumer", *self.at, "--topic", "grouped", "--from-beginning", "--group", "squad",
                     "--command-property", "auto.commit.interval.ms=200"),
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         ) as consumer:  # fmt: skip
