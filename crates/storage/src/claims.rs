@@ -11,8 +11,8 @@
 //! * **intended**: up to here this job is about to make all durable. A crash in the middle of this job and
 //!   damage done after it leave the same claim; the digests of the 512-byte sectors between the two marks
 //!   decide. A sector is the new one (its digest fits), or one that was never written (zeros, or cut at
-//!   an earlier job's end), or garbage. With garbage the medium broke and the batch counts as damaged;
-//!   only when a sector is missing and none is garbage was the write torn.
+//!   an earlier job's end), or garbage. A missing sector proves that the job never finished: what is not
+//!   whole is torn. Without one, garbage counts as damage, because the job may well have finished.
 //!
 //! One claim per job stands for an entry per batch, and the chain in each mark binds every batch of the
 //! segment and the log's identity: the same evidence at 2 bytes per sector and no more than one small

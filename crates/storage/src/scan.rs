@@ -363,7 +363,7 @@ async fn examine<D: Disk>(
     let Some(header) = header.filter(|_| whole) else {
         let sectors_missing = match expected.claim() {
             Some(claim) if claimed == Claimed::Intended => {
-                match sectors_missing(source, claim, at).await {
+                match sectors_missing(source, claim).await {
                     Ok(missing) => missing,
                     Err(_) => return (Found::Unreadable, header),
                 }
@@ -384,26 +384,20 @@ async fn examine<D: Disk>(
     )
 }
 
-/// Whether sectors that were never written explain why the batch at `at` is not whole.
-async fn sectors_missing<D: Disk>(
-    source: &mut Source<D>,
-    claim: &Claim,
-    at: u64,
-) -> io::Result<bool> {
+/// Whether the claim's job never finished: a sector of what it intended was never written. Then what is not
+/// whole is torn, whatever the torn sectors hold. (Garbage alone may as well be damage done afterwards.)
+async fn sectors_missing<D: Disk>(source: &mut Source<D>, claim: &Claim) -> io::Result<bool> {
     if mutant!("STO-01/b") {
         return Ok(true);
     }
     let sector = SECTOR as u64;
-    let mut position = at - at % sector;
-    let mut missing = false;
+    let mut position = u64::from(claim.confirmed.position) / sector * sector;
     while position < u64::from(claim.intended.position) {
         let bytes = source.bytes(position, SECTOR).await?;
-        match claim.judge(position as u32, &bytes) {
-            SectorState::New => {}
-            SectorState::Missing => missing = true,
-            SectorState::Garbage => return Ok(false),
+        if claim.judge(position as u32, &bytes) == SectorState::Missing {
+            return Ok(true);
         }
         position += sector;
     }
-    Ok(missing)
+    Ok(false)
 }

@@ -568,6 +568,15 @@ impl<'a> Crash<'a> {
 
     /// The disk if exactly the parts for which `kept` says so had reached it.
     pub fn rebuild(&self, kept: impl Fn(usize) -> bool) -> MemDisk {
+        self.rebuild_torn(kept, |_| false)
+    }
+
+    /// The same; sectors that did not reach it hold garbage where `garbage` says so.
+    pub fn rebuild_torn(
+        &self,
+        kept: impl Fn(usize) -> bool,
+        garbage: impl Fn(usize) -> bool,
+    ) -> MemDisk {
         let mut number: BTreeMap<(usize, Option<u64>), usize> = BTreeMap::new();
         for (i, atom) in self.atoms.iter().enumerate() {
             number.insert(*atom, i);
@@ -585,11 +594,19 @@ impl<'a> Crash<'a> {
                             let sector = position / SECTOR as u64;
                             let len = ((sector + 1) * SECTOR as u64 - position) as usize;
                             let len = len.min(data.len() - at);
-                            if durable(i, Some(sector)) {
-                                let data = data[at..at + len].to_vec();
+                            let atom = number.get(&(i, Some(sector)));
+                            let data = match atom {
+                                Some(n) if !kept(*n) => {
+                                    // The whole sector, as far as the write or the file reaches.
+                                    garbage(*n)
+                                        .then(|| (sector * SECTOR as u64, vec![0xa5; SECTOR]))
+                                }
+                                _ => Some((position, data[at..at + len].to_vec())),
+                            };
+                            if let Some((offset, data)) = data {
                                 let part = Op::Write {
                                     ino: *ino,
-                                    offset: position,
+                                    offset,
                                     data,
                                 };
                                 State::apply(&mut state.files, &part);
