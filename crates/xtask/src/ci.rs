@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::{cargo, codegen, command, layers, tidy};
+use crate::{cargo, codegen, command, layers, licences, tidy};
 
 /// How much to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,15 +19,29 @@ pub(crate) enum Extent {
 /// Runs it.
 pub(crate) fn run(root: &Path, extent: Extent) -> Result<()> {
     step("layers", || layers::run(root))?;
+    step("licences", || licences::run(root))?;
     step("tidy", || tidy::run(root))?;
     step("codegen", || codegen::run(root, true))?;
     step("format", || cargo(root, &["fmt", "--all", "--check"]))?;
     step("lints", || {
-        cargo(root, &["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])
+        cargo(
+            root,
+            &[
+                "clippy",
+                "--quiet",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        )
     })?;
     step("tests", || cargo(root, &["test", "--quiet", "--workspace"]))?;
     if extent == Extent::Full {
-        step("release build", || cargo(root, &["build", "--quiet", "--release", "--bin", "ottla"]))?;
+        step("release build", || {
+            cargo(root, &["build", "--quiet", "--release", "--bin", "ottla"])
+        })?;
         step("outside", || command(root, "bash", &["tests/run.sh"]))?;
     }
     Ok(())

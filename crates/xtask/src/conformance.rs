@@ -8,7 +8,15 @@ use crate::cargo;
 
 /// Runs it with `args`; without any it says what it can do.
 pub(crate) fn run(root: &Path, args: &[&str]) -> Result<()> {
-    let mut all = vec!["run", "--quiet", "--package", "ottla-tests", "--bin", "conformance", "--"];
+    let mut all = vec![
+        "run",
+        "--quiet",
+        "--package",
+        "ottla-tests",
+        "--bin",
+        "conformance",
+        "--",
+    ];
     all.extend(args);
     cargo(root, &all)
 }

@@ -13,8 +13,19 @@ use serde::Deserialize;
 
 /// What pure crates may use from outside: values, codecs, and nothing that waits or looks at a clock.
 const PURE: &[&str] = &[
-    "bytes", "crc-fast", "flate2", "lz4_flex", "rand_chacha", "rand_core", "rustc-hash", "serde", "serde_json", "snap",
-    "thiserror", "tracing", "zstd",
+    "bytes",
+    "crc-fast",
+    "flate2",
+    "lz4_flex",
+    "rand_chacha",
+    "rand_core",
+    "rustc-hash",
+    "serde",
+    "serde_json",
+    "snap",
+    "thiserror",
+    "tracing",
+    "zstd",
 ];
 /// What portable crates may use besides: the parts of async that need no runtime.
 const PORTABLE: &[&str] = &["futures-core", "futures-util", "tokio"];
@@ -61,7 +72,10 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         .output()
         .context("cargo metadata cannot be started")?;
     if !output.status.success() {
-        bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "cargo metadata failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
     let problems = check(&metadata)?;
@@ -73,13 +87,23 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 
 fn check(metadata: &Metadata) -> Result<Vec<String>> {
     let mut layers = BTreeMap::new();
-    for package in metadata.packages.iter().filter(|package| package.source.is_none()) {
-        let stated = package.metadata.as_ref().and_then(|metadata| metadata.layer.as_deref());
+    for package in metadata
+        .packages
+        .iter()
+        .filter(|package| package.source.is_none())
+    {
+        let stated = package
+            .metadata
+            .as_ref()
+            .and_then(|metadata| metadata.layer.as_deref());
         let layer = match stated {
             Some("pure") => Layer::Pure,
             Some("portable") => Layer::Portable,
             Some("native") => Layer::Native,
-            other => bail!("{} states the layer {other:?}: pure, portable or native", package.name),
+            other => bail!(
+                "{} states the layer {other:?}: pure, portable or native",
+                package.name
+            ),
         };
         layers.insert(package.name.as_str(), layer);
     }
@@ -111,13 +135,18 @@ fn judge(
     let allowed = PURE.contains(&to.as_str())
         || (layer == Layer::Portable && PORTABLE.contains(&to.as_str()));
     if !allowed {
-        return Some(format!("{from} ({layer:?}) depends on {to}, which is not on its list"));
+        return Some(format!(
+            "{from} ({layer:?}) depends on {to}, which is not on its list"
+        ));
     }
-    let runtime = dependency.features.iter().find(|f| !TOKIO_FEATURES.contains(&f.as_str()));
+    let runtime = dependency
+        .features
+        .iter()
+        .find(|f| !TOKIO_FEATURES.contains(&f.as_str()));
     match runtime {
-        Some(feature) if to == "tokio" => {
-            Some(format!("{from} ({layer:?}) uses tokio's feature {feature}, which needs a runtime"))
-        }
+        Some(feature) if to == "tokio" => Some(format!(
+            "{from} ({layer:?}) uses tokio's feature {feature}, which needs a runtime"
+        )),
         _ => None,
     }
 }

@@ -10,6 +10,7 @@ mod ci;
 mod codegen;
 mod conformance;
 mod layers;
+mod licences;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ usage: cargo xtask COMMAND
   fix                   format, regenerate, fix what lints can fix
   codegen [--check]     crates/protocol/src/generated from crates/protocol/schemas
   conformance ...       record Kafka's answers, compare others with them (tests/conformance/README.md)
+  licences              what we build on is allowed by deny.toml
   layers                which crate may depend on which (docs/ARCHITECTURE.md)
   tidy                  paths in docs, file sizes, module docs, banned words";
 
@@ -49,6 +51,7 @@ fn run(args: &[&str]) -> Result<()> {
         ["codegen"] => codegen::run(&root, false),
         ["codegen", "--check"] => codegen::run(&root, true),
         ["layers"] => layers::run(&root),
+        ["licences"] => licences::run(&root),
         ["conformance", rest @ ..] => conformance::run(&root, rest),
         ["tidy"] => tidy::run(&root),
         _ => bail!("{USAGE}"),
@@ -57,13 +60,25 @@ fn run(args: &[&str]) -> Result<()> {
 
 fn root() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
-    Ok(root.context("the crate is not in the workspace")?.to_path_buf())
+    Ok(root
+        .context("the crate is not in the workspace")?
+        .to_path_buf())
 }
 
 fn fix(root: &Path) -> Result<()> {
     codegen::run(root, false)?;
     cargo(root, &["fmt", "--all"])?;
-    cargo(root, &["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty", "--allow-staged"])
+    cargo(
+        root,
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--fix",
+            "--allow-dirty",
+            "--allow-staged",
+        ],
+    )
 }
 
 /// Runs cargo, and fails if it does.
@@ -79,7 +94,11 @@ fn command(root: &Path, program: &str, args: &[&str]) -> Result<()> {
         .status()
         .with_context(|| format!("{program} cannot be started"))?;
     if !status.success() {
-        bail!("`{} {}` failed ({status})", program.rsplit('/').next().unwrap_or(program), args.join(" "));
+        bail!(
+            "`{} {}` failed ({status})",
+            program.rsplit('/').next().unwrap_or(program),
+            args.join(" ")
+        );
     }
     Ok(())
 }

@@ -49,18 +49,25 @@ fn tracked(root: &Path) -> Result<Vec<String>> {
     if !output.status.success() {
         bail!("git ls-files failed");
     }
-    Ok(String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect())
+    Ok(String::from_utf8(output.stdout)?
+        .lines()
+        .map(str::to_owned)
+        .collect())
 }
 
 fn rust(file: &str, text: &str, problems: &mut Vec<String>) {
     let generated = file.contains("/generated/");
     if !text.starts_with("//!") && !generated && !file.ends_with("build.rs") {
         let first = text.lines().next().unwrap_or_default();
-        problems.push(format!("{file}: begins with `{first}` and not with its module doc"));
+        problems.push(format!(
+            "{file}: begins with `{first}` and not with its module doc"
+        ));
     }
     let lines = text.lines().count();
     if lines > LINES_MAX && !generated {
-        problems.push(format!("{file}: {lines} lines; which second room does it hide?"));
+        problems.push(format!(
+            "{file}: {lines} lines; which second room does it hide?"
+        ));
     }
     for (start, end) in LEFT_OVER {
         let word = format!("{start}{end}");
@@ -85,7 +92,9 @@ fn docs(root: &Path, file: &str, text: &str, problems: &mut Vec<String>) {
 fn is_path(word: &str) -> bool {
     const ROOTS: &[&str] = &["crates/", "sim/", "specs/", "tests/", "fuzz/", "docs/"];
     ROOTS.iter().any(|root| word.starts_with(root))
-        && word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
+        && word
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c))
 }
 
 /// A nested lint file replaces the one at the root instead of adding to it.
