@@ -64,11 +64,11 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: ProduceRequest) -
                         response.responses.len(),
                         topic_response.partition_responses.len(),
                     );
-                    if places.insert(partition, place).is_some() {
+                    if places.contains_key(&partition) {
                         // The same partition twice: Kafka's own reader keeps one of them by chance.
                         out.error_code = ErrorCode::INVALID_REQUEST.0;
-                        places.insert(partition, places[&partition]);
                     } else {
+                        places.insert(partition, place);
                         accepted.push((partition, batch));
                     }
                 }
