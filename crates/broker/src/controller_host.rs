@@ -378,7 +378,8 @@ impl<E: Env> ControllerHost<E> {
                     };
                     let change =
                         records::ControlRecord::LeaderChange(records::control::LeaderChange {
-                            version: 1,
+                            // Kafka writes and reads the layout of version 0 whatever this says.
+                            version: 0,
                             leader_id: leader,
                             voters: voters.iter().map(voter).collect(),
                             granting_voters: granting.iter().map(voter).collect(),
