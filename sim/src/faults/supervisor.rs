@@ -1,0 +1,193 @@
+//! Starts what is down, stops what is to be stopped, and restarts a broker that has given up: the
+//! operator of the simulated machines.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use broker::BrokerConfig;
+use env::{Either, race};
+use tokio::sync::Notify;
+use world::seed::Draw;
+use world::{NodeId, SimEnv, World};
+
+use crate::history::History;
+
+const MS: u64 = 1_000_000;
+/// How often the operator looks.
+const TICK_MS: u64 = 50;
+
+/// What the operator and the broker's process tell each other.
+#[derive(Debug, Default)]
+pub struct Control {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Nodes that stay down until a moment.
+    down_until: BTreeMap<NodeId, u64>,
+    /// Wakes the broker's process, and how patient its stop is.
+    stop: Option<(Arc<Notify>, i64)>,
+    /// A partition went offline in this process: it will serve again only after a restart.
+    offline: bool,
+    healing: bool,
+    last_start_error: Option<String>,
+    serving: bool,
+}
+
+impl Control {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A partition went offline.
+    pub fn went_offline(&self) {
+        self.lock().offline = true;
+    }
+
+    /// Why the broker did not start when it last did not.
+    #[must_use]
+    pub fn last_start_error(&self) -> Option<String> {
+        self.lock().last_start_error.clone()
+    }
+
+    /// Whether the broker listens.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        self.lock().serving
+    }
+
+    /// A process of the broker begins.
+    fn begin(&self) -> Arc<Notify> {
+        let notify = Arc::new(Notify::new());
+        let mut inner = self.lock();
+        (inner.offline, inner.serving) = (false, false);
+        inner.stop = Some((notify.clone(), 0));
+        notify
+    }
+}
+
+/// One broker process, from its start to its end.
+pub async fn broker_process(env: SimEnv, config: BrokerConfig, control: Arc<Control>) {
+    let stop = control.begin();
+    let node = match broker::Node::start(env, config).await {
+        Ok(node) => node,
+        Err(error) => {
+            control.lock().last_start_error = Some(error.to_string());
+            return;
+        }
+    };
+    control.lock().serving = true;
+    match race(stop.notified(), node.failed()).await {
+        Either::First(()) => {
+            let patience = control.lock().stop.as_ref().map_or(0, |(_, ms)| *ms);
+            node.stop(patience).await;
+        }
+        Either::Second(error) => {
+            control.lock().last_start_error = Some(format!("gave up: {error}"));
+        }
+    }
+}
+
+/// The machines of a run.
+#[derive(Clone)]
+pub struct Site {
+    /// The broker's machine.
+    pub broker: NodeId,
+    /// The clients' machines.
+    pub clients: Arc<Vec<NodeId>>,
+    /// What the oracles know.
+    pub history: History,
+    /// What is said between the operator and the broker.
+    pub control: Arc<Control>,
+}
+
+impl Site {
+    /// A client's machine; there are as many as it takes.
+    #[must_use]
+    pub fn client(&self, index: usize) -> NodeId {
+        self.clients[index % self.clients.len()]
+    }
+
+    /// Whether the storm is over.
+    #[must_use]
+    pub fn is_healing(&self) -> bool {
+        self.control.lock().healing
+    }
+
+    /// Nobody starts the broker for a while.
+    pub fn broker_down_until(&self, world: &World, ms: u64) {
+        self.client_down_until(world, self.broker, ms);
+    }
+
+    /// Nobody starts a machine for a while.
+    pub fn client_down_until(&self, world: &World, node: NodeId, ms: u64) {
+        let until = world.now_ns() + ms * MS;
+        let mut inner = self.control.lock();
+        let known = inner.down_until.entry(node).or_default();
+        *known = (*known).max(until);
+        if node == self.broker {
+            inner.serving = false;
+        }
+    }
+
+    /// Asks the broker's process to stop; it is started again `down_ms` after it has ended.
+    pub fn stop_cleanly(&self, world: &World, patience_ms: i64, down_ms: u64) {
+        {
+            let mut inner = self.control.lock();
+            inner.serving = false;
+            if let Some((notify, patience)) = &mut inner.stop {
+                *patience = patience_ms;
+                notify.notify_one();
+            }
+        }
+        let down = u64::try_from(patience_ms).unwrap_or(0).min(50) + down_ms;
+        self.broker_down_until(world, down);
+    }
+
+    /// The storm is over: whoever is down is started, and nobody stops anything.
+    pub fn heal(&self, world: &mut World) {
+        {
+            let mut inner = self.control.lock();
+            inner.healing = true;
+            inner.down_until.clear();
+        }
+        world.heal();
+    }
+
+    /// Begins to look after the machines.
+    pub fn supervise(&self, world: &mut World) {
+        let site = self.clone();
+        let next = world.now_ns() + TICK_MS * MS;
+        world.at(next, move |world| {
+            site.look_after(world);
+            site.supervise(world);
+        });
+    }
+
+    fn look_after(&self, world: &mut World) {
+        let now = world.now_ns();
+        let nodes: Vec<NodeId> = self.clients.iter().copied().chain([self.broker]).collect();
+        for node in nodes {
+            let due = {
+                let inner = self.control.lock();
+                let until = inner.down_until.get(&node).copied().unwrap_or(0);
+                now >= until
+            };
+            if due && !world.is_running(node) {
+                world.start(node);
+            }
+        }
+        let offline = std::mem::take(&mut self.control.lock().offline);
+        if offline && world.is_running(self.broker) {
+            self.history.exercised("operator-restart");
+            // Some operators are patient, some are not.
+            if world.stream("operator", now).coin() {
+                self.stop_cleanly(world, 2_000, 10);
+            } else {
+                world.kill(self.broker);
+                self.broker_down_until(world, 10);
+            }
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! What clients were told and what nodes say, in one place, judged as it comes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use env::Seen;
+use records::Batches;
+use types::{PartitionIndex, TopicPartition, Uuid};
+use world::SeenAt;
+
+use crate::oracles::admin::Topics;
+use crate::oracles::group::Groups;
+use crate::oracles::ledger::{Ledger, Promise};
+use crate::oracles::log::{Expected, LogOracle};
+use crate::oracles::producer::{ProducerIds, Sequenced, judge_log};
+use crate::oracles::reads::{ReadBatch, Reads};
+use crate::oracles::{Judge, Violation};
+use crate::payload::{self, Stamp};
+
+/// What is known of a topic that the load writes to.
+#[derive(Clone, Debug)]
+pub struct TopicFacts {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub id: Uuid,
+    /// Its partitions.
+    pub partitions: i32,
+    /// Whether `acks=all` means synced.
+    pub synced: bool,
+    /// Whether records may be removed by size or age.
+    pub retention: bool,
+}
+
+/// Everything that oracles know.
+#[derive(Debug)]
+pub struct Inner {
+    /// Counts and the verdict.
+    pub judge: Judge,
+    /// Records.
+    pub ledger: Ledger,
+    /// Logs.
+    pub logs: LogOracle,
+    /// Reads.
+    pub reads: Reads,
+    /// Groups.
+    pub groups: Groups,
+    /// Topics of admins.
+    pub admin: Topics,
+    /// Producer ids.
+    pub producer_ids: ProducerIds,
+    topics: BTreeMap<Uuid, TopicFacts>,
+    by_name: BTreeMap<String, Uuid>,
+    deleted_before: BTreeMap<TopicPartition, i64>,
+    doomed: BTreeSet<Uuid>,
+    faulty: BTreeMap<TopicPartition, Vec<(i64, i64)>>,
+    damage: bool,
+    exercised: BTreeMap<&'static str, u64>,
+    unfinished: BTreeMap<String, bool>,
+    draining: bool,
+}
+
+impl Inner {
+    /// Whether so many topics of the load are there.
+    #[must_use]
+    pub fn topics_are_there(&self, count: usize) -> bool {
+        self.topics.len() >= count
+    }
+}
+
+/// A handle on what oracles know. Clones share it.
+#[derive(Clone, Debug)]
+pub struct History {
+    inner: Arc<Mutex<Inner>>,
+}
+
+/// What a partition held at the end.
+#[derive(Clone, Debug, Default)]
+pub struct Audit {
+    /// The first offset kept.
+    pub log_start: i64,
+    /// Its records.
+    pub records: BTreeMap<i64, Stamp>,
+    /// Its batches.
+    pub batches: Vec<Sequenced>,
+    /// Ranges that the broker said it cannot read.
+    pub reported: Vec<(i64, i64)>,
+}
+
+/// A fetch answer for one partition.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Which partition.
+    pub at: TopicPartition,
+    /// The offset that was asked for.
+    pub from: i64,
+    /// The high watermark in the answer.
+    pub high_watermark: i64,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+impl History {
+    /// Nothing has happened. With `damage`, durable bytes may be damaged; without `sound_disk` the disk
+    /// fails now and then from the start.
+    #[must_use]
+    pub fn new(damage: bool, sound_disk: bool) -> History {
+        let mut ledger = Ledger::new();
+        if !sound_disk {
+            ledger.disk_failed();
+        }
+        History {
+            inner: Arc::new(Mutex::new(Inner {
+                judge: Judge::default(),
+                ledger,
+                logs: LogOracle::default(),
+                reads: Reads::default(),
+                groups: Groups::default(),
+                admin: Topics::default(),
+                producer_ids: ProducerIds::default(),
+                topics: BTreeMap::new(),
+                by_name: BTreeMap::new(),
+                deleted_before: BTreeMap::new(),
+                doomed: BTreeSet::new(),
+                faulty: BTreeMap::new(),
+                damage,
+                exercised: BTreeMap::new(),
+                unfinished: BTreeMap::new(),
+                draining: false,
+            })),
+        }
+    }
+
+    /// Everything, for a moment. Never held across an await.
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is broken, if anything.
+    #[must_use]
+    pub fn violation(&self) -> Option<Violation> {
+        self.lock().judge.violation.clone()
+    }
+
+    /// Something else that is broken.
+    pub fn violated(&self, invariant: &'static str, detail: String) {
+        self.lock().judge.check(invariant, false, || detail);
+    }
+
+    /// A fault, or something else worth counting, took place.
+    pub fn exercised(&self, what: &'static str) {
+        *self.lock().exercised.entry(what).or_default() += 1;
+    }
+
+    /// How often each fault took place.
+    #[must_use]
+    pub fn exercises(&self) -> BTreeMap<&'static str, u64> {
+        self.lock().exercised.clone()
+    }
+
+    /// Power was lost.
+    pub fn power_lost(&self) {
+        self.lock().ledger.power_lost();
+    }
+
+    /// The disk fails.
+    pub fn disk_failed(&self) {
+        self.lock().ledger.disk_failed();
+    }
+
+    /// Whether clients should come to an end.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.lock().draining
+    }
+
+    /// Tells clients to come to an end.
+    pub fn drain(&self) {
+        self.lock().draining = true;
+    }
+
+    /// A client exists.
+    pub fn register(&self, client: &str) {
+        self.lock().unfinished.insert(client.to_owned(), true);
+    }
+
+    /// A client has done what it was there for.
+    pub fn finish(&self, client: &str) {
+        self.lock().unfinished.remove(client);
+    }
+
+    /// Clients that have not finished.
+    #[must_use]
+    pub fn unfinished(&self) -> Vec<String> {
+        self.lock().unfinished.keys().cloned().collect()
+    }
+
+    /// A topic for the load was created.
+    pub fn topic_created(&self, facts: TopicFacts) {
+        let mut inner = self.lock();
+        inner.by_name.insert(facts.name.clone(), facts.id);
+        inner.topics.insert(facts.id, facts);
+    }
+
+    /// The topic of a name, as soon as there is one.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Option<TopicFacts> {
+        let inner = self.lock();
+        inner.topics.get(inner.by_name.get(name)?).cloned()
+    }
+
+    /// All topics of the load that are to be read back.
+    #[must_use]
+    pub fn topics(&self) -> Vec<TopicFacts> {
+        let inner = self.lock();
+        let kept = inner.topics.values();
+        kept.filter(|topic| !inner.doomed.contains(&topic.id))
+            .cloned()
+            .collect()
+    }
+
+    /// A topic may be gone from now on.
+    pub fn topic_doomed(&self, id: Uuid) {
+        self.lock().doomed.insert(id);
+    }
+
+    /// Records before `offset` may be gone from now on.
+    pub fn deleting_records(&self, at: TopicPartition, offset: i64) {
+        let mut inner = self.lock();
+        let known = inner.deleted_before.entry(at).or_insert(0);
+        *known = (*known).max(offset);
+    }
+
+    /// A record was acknowledged.
+    pub fn acked(&self, at: TopicPartition, offset: i64, stamp: Stamp, all: bool) {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let synced = inner.topics.get(&at.topic_id).is_some_and(|t| t.synced);
+        let promise = if all && synced {
+            Promise::Synced
+        } else {
+            Promise::Written
+        };
+        inner
+            .ledger
+            .acked(at, offset, stamp, promise, &mut inner.judge);
+    }
+
+    /// An answer to a fetch came. Gives the offset after its last batch.
+    pub fn fetched(&self, answer: &Answer) -> Option<i64> {
+        let mut batches = Vec::new();
+        let mut stamps = Vec::new();
+        let mut wrong = None;
+        for batch in Batches::new(answer.bytes.clone()) {
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error) => {
+                    wrong = Some(format!("{error} in an answer from offset {}", answer.from));
+                    break;
+                }
+            };
+            let header = *batch.header();
+            let sound = batch.verify_crc().is_ok();
+            batches.push(ReadBatch {
+                base: header.base_offset.0,
+                last: header.base_offset.0 + i64::from(header.last_offset_delta),
+                sound,
+            });
+            match (sound, stamps_of(&batch)) {
+                (true, Ok(found)) => stamps.extend(found),
+                (true, Err(error)) => wrong = Some(error),
+                (false, _) => {}
+            }
+        }
+        let mut inner = self.lock();
+        let Inner {
+            judge,
+            reads,
+            ledger,
+            ..
+        } = &mut *inner;
+        judge.check("L11", wrong.is_none(), || wrong.unwrap_or_default());
+        reads.batches(answer.at, answer.from, answer.high_watermark, &batches, judge);
+        for (offset, stamp) in stamps {
+            ledger.read(answer.at, offset, stamp, judge);
+            reads.record(answer.at, offset, stamp, judge);
+        }
+        batches.last().map(|batch| batch.last + 1)
+    }
+
+    /// A partition was read from its start to its end.
+    pub fn audited(&self, at: TopicPartition, audit: &Audit) {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let damage = inner.damage;
+        let none = Vec::new();
+        let faulty = inner.faulty.get(&at).unwrap_or(&none);
+        let reported = |offset: i64| {
+            let within = |(from, to): &&(i64, i64)| (*from..*to).contains(&offset);
+            damage && (audit.reported.iter().any(|r| within(&r)) || faulty.iter().any(|r| within(&r)))
+        };
+        inner
+            .ledger
+            .finish(at, audit.log_start, &audit.records, reported, &mut inner.judge);
+        for (offset, stamp) in &audit.records {
+            inner.reads.record(at, *offset, *stamp, &mut inner.judge);
+        }
+        if audit.reported.is_empty() {
+            judge_log(at, &audit.batches, &mut inner.judge);
+        }
+    }
+
+    /// Hears what a node says.
+    ///
+    /// # Errors
+    /// What is broken.
+    pub fn seen(&self, seen: &SeenAt) -> Result<(), String> {
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let (topics, deleted, damage) = (&inner.topics, &inner.deleted_before, inner.damage);
+        let expected = |at: &TopicPartition| {
+            let topic = topics.get(&at.topic_id);
+            Expected {
+                // The node's own topics sync.
+                synced: topic.is_none_or(|topic| topic.synced),
+                retention: topic.is_none_or(|topic| topic.retention),
+                deleted_before: deleted.get(at).copied().unwrap_or(0),
+                damage,
+            }
+        };
+        if let Seen::LogOpened {
+            partition, log_end, ..
+        } = seen.seen
+            && !damage
+        {
+            let promised = expected(&partition).synced;
+            inner.ledger.opened(partition, log_end, &mut inner.judge);
+            inner
+                .reads
+                .opened(partition, log_end, promised, &mut inner.judge);
+        }
+        if let Seen::Faulty {
+            partition,
+            from,
+            to,
+        } = seen.seen
+        {
+            let ranges = inner.faulty.entry(partition).or_default();
+            ranges.push((from.0, to.0));
+            inner.judge.check("L6", damage, || {
+                format!("{partition:?} has a broken range {from:?} to {to:?}, and nothing was damaged")
+            });
+        }
+        inner
+            .logs
+            .seen(seen.incarnation, &seen.seen, expected, &mut inner.judge);
+        match &inner.judge.violation {
+            Some(violation) => Err(violation.to_string()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The stamps of a batch's records, with their offsets.
+///
+/// # Errors
+/// A record that nobody here writes.
+pub fn stamps_of(batch: &records::Batch) -> Result<Vec<(i64, Stamp)>, String> {
+    let records = batch.records(16 << 20).map_err(|error| error.to_string())?;
+    records
+        .map(|record| {
+            let record = record.map_err(|error| error.to_string())?;
+            let value = record.value.unwrap_or_default();
+            let stamp = payload::decode(&value)
+                .map_err(|error| format!("offset {}: {error}", record.offset.0))?;
+            Ok((record.offset.0, stamp))
+        })
+        .collect()
+}
+
+/// A partition of a topic.
+#[must_use]
+pub fn partition_of(id: Uuid, partition: i32) -> TopicPartition {
+    TopicPartition {
+        topic_id: id,
+        partition: PartitionIndex(partition),
+    }
+}

@@ -1,0 +1,305 @@
+//! A run drawn from a seed. Each class of fault is off in about half of all seeds, and so is each kind of
+//! client: what one of them hides another seed shows.
+
+use std::collections::BTreeMap;
+
+use world::seed::{ChaCha8Rng, Draw, Mixer};
+
+use crate::faults::{Fault, Planned};
+use crate::scenario::{
+    Admin, Cluster, Consumer, Ending, Group, Hostile, Producer, Scenario, Sending, Topic,
+    WorldFaults,
+};
+
+/// Draws a run.
+#[must_use]
+pub fn draw(seed: u64) -> Scenario {
+    let mut rng = Mixer::new(seed).with("scenario").stream();
+    let rng = &mut rng;
+    // Damage makes for other verdicts, and so for runs of its own.
+    let damage = rng.chance(100_000);
+    let world = WorldFaults {
+        network: rng.coin(),
+        disk_errors: rng.chance(250_000),
+        disk_slow: rng.coin(),
+        clocks: rng.coin(),
+        scheduling: rng.coin(),
+        buggify: rng.coin(),
+        damage,
+    };
+    let storm_ms = rng.between(1_500, 8_000);
+    let topics: Vec<Topic> = (0..1 + rng.index(3)).map(|index| topic(rng, index)).collect();
+    let mut producers = Vec::new();
+    for _ in 0..1 + rng.index(4) {
+        producers.push(producer(rng, topics.len()));
+    }
+    let consumers: Vec<Consumer> = (0..rng.index(3)).map(|_| consumer(rng, topics.len())).collect();
+    let groups = if rng.coin() {
+        (0..1 + rng.index(2)).map(|index| group(rng, index, topics.len())).collect()
+    } else {
+        Vec::new()
+    };
+    let admins = if rng.chance(400_000) {
+        vec![Admin {
+            operations: 5 + rng.below(30) as u32,
+            pause_ms_max: rng.magnitude(5, 400),
+            deletes_records: rng.coin(),
+        }]
+    } else {
+        Vec::new()
+    };
+    let hostiles = if rng.chance(300_000) {
+        vec![Hostile {
+            operations: 5 + rng.below(30) as u32,
+            pause_ms_max: rng.magnitude(5, 300),
+        }]
+    } else {
+        Vec::new()
+    };
+    let clients = producers.len() + consumers.len() + groups.len() + admins.len();
+    Scenario {
+        seed,
+        schedule: seed,
+        storm_ms,
+        drain_ms: 400_000,
+        ending: [
+            Ending::Nothing,
+            Ending::CleanRestart,
+            Ending::Kill,
+            Ending::PowerLoss,
+        ][rng.index(4)],
+        cluster: cluster(rng),
+        world,
+        topics,
+        producers,
+        consumers,
+        groups,
+        admins,
+        hostiles,
+        faults: faults(rng, storm_ms, clients, damage),
+    }
+}
+
+fn text(value: impl ToString) -> String {
+    value.to_string()
+}
+
+fn cluster(rng: &mut ChaCha8Rng) -> Cluster {
+    let mut configs = BTreeMap::new();
+    let mut set = |key: &str, value: u64| configs.insert(key.to_owned(), text(value));
+    set("log.retention.check.interval.ms", rng.magnitude(100, 5_000));
+    set("group.initial.rebalance.delay.ms", rng.below(300));
+    set("group.min.session.timeout.ms", 100);
+    set("offsets.topic.num.partitions", 1 + rng.below(3));
+    set("offsets.topic.replication.factor", 1);
+    set("offsets.topic.segment.bytes", rng.magnitude(2_000, 100_000));
+    Cluster {
+        shards: 1 + rng.index(3),
+        direct: rng.coin(),
+        configs,
+        in_flight_max: 1 + rng.index(16),
+        fetch_sessions_max: rng.index(4),
+        queued_bytes_max: rng.magnitude(200_000, 10_000_000) as usize,
+    }
+}
+
+fn topic(rng: &mut ChaCha8Rng, index: usize) -> Topic {
+    let mut configs = BTreeMap::new();
+    let mut set = |key: &str, value: String| configs.insert(key.to_owned(), value);
+    set("internal.segment.bytes", text(rng.magnitude(8_000, 200_000)));
+    set("index.interval.bytes", text(rng.magnitude(1, 8_192) - 1));
+    if rng.chance(200_000) {
+        set("segment.ms", text(rng.magnitude(50, 5_000)));
+    }
+    if rng.coin() {
+        set("preallocate", text("true"));
+    }
+    if rng.chance(150_000) {
+        set("retention.bytes", text(rng.magnitude(10_000, 100_000)));
+    }
+    if rng.chance(150_000) {
+        let codec = ["uncompressed", "gzip", "lz4", "zstd", "snappy"][rng.index(5)];
+        set("compression.type", text(codec));
+    }
+    if rng.chance(100_000) {
+        set("message.timestamp.type", text("LogAppendTime"));
+    }
+    Topic {
+        name: format!("load-{index}"),
+        partitions: 1 + rng.below(3) as i32,
+        synced: rng.chance(700_000),
+        configs,
+    }
+}
+
+fn producer(rng: &mut ChaCha8Rng, topics: usize) -> Producer {
+    let sending = match rng.below(10) {
+        0..4 => Sending::Idempotent,
+        4..7 => Sending::Insistent,
+        7 => Sending::All,
+        8 => Sending::Leader,
+        _ => Sending::None,
+    };
+    Producer {
+        topic: rng.index(topics),
+        sending,
+        codec: rng.below(5) as i8,
+        keyed: rng.coin(),
+        records: rng.magnitude(20, 200) as u32,
+        value_bytes_max: rng.magnitude(16, 3_000),
+        pause_ms_max: rng.magnitude(1, 100),
+        linger_ms: rng.below(20),
+        in_flight: 1 + rng.index(5),
+    }
+}
+
+fn consumer(rng: &mut ChaCha8Rng, topics: usize) -> Consumer {
+    Consumer {
+        topic: rng.index(topics),
+        fetch_bytes_max: rng.magnitude(100, 1 << 20) as i32,
+        wait_ms: rng.magnitude(1, 1_000) as i32 - 1,
+        version_max: [4, 6, 7, 11, 12, 13, 17][rng.index(7)],
+        again_ppm: rng.magnitude(1, 300_000) as u32,
+        sessions: rng.coin(),
+        committed: rng.coin(),
+    }
+}
+
+fn group(rng: &mut ChaCha8Rng, index: usize, topics: usize) -> Group {
+    Group {
+        id: format!("group-{index}"),
+        topic: rng.index(topics),
+        members: 1 + rng.below(3) as u32,
+        fixed: rng.chance(300_000),
+        session_ms: rng.magnitude(300, 3_000) as i32,
+        rebalance_ms: rng.magnitude(300, 3_000) as i32,
+        leave_ppm: rng.magnitude(1, 100_000) as u32,
+        sleep_ppm: rng.magnitude(1, 100_000) as u32,
+    }
+}
+
+/// Adds a few faults of a class, or none.
+fn class(
+    rng: &mut ChaCha8Rng,
+    all: &mut Vec<Planned>,
+    storm_ms: u64,
+    most: u64,
+    mut one: impl FnMut(&mut ChaCha8Rng) -> Fault,
+) {
+    if rng.coin() {
+        return;
+    }
+    for _ in 0..1 + rng.below(most) {
+        all.push(Planned {
+            at_ms: rng.below(storm_ms),
+            fault: one(rng),
+        });
+    }
+}
+
+fn faults(rng: &mut ChaCha8Rng, storm_ms: u64, clients: usize, damage: bool) -> Vec<Planned> {
+    let mut all = Vec::new();
+    let down = |rng: &mut ChaCha8Rng| rng.magnitude(1, 1_000);
+    class(rng, &mut all, storm_ms, 4, |rng| Fault::Kill {
+        down_ms: down(rng),
+    });
+    class(rng, &mut all, storm_ms, 4, |rng| Fault::PowerLoss {
+        down_ms: down(rng),
+    });
+    // Half of a half: with fewer crashes there is more to lose in each.
+    if rng.coin() {
+        class(rng, &mut all, storm_ms, 2, |rng| Fault::CrashLoop {
+            times: 2 + rng.below(5) as u32,
+            up_ms: rng.magnitude(1, 300),
+            power: rng.coin(),
+        });
+    }
+    class(rng, &mut all, storm_ms, 3, |rng| Fault::CleanRestart {
+        down_ms: down(rng),
+        patience_ms: rng.magnitude(1, 5_000) as i64,
+    });
+    class(rng, &mut all, storm_ms, 3, |rng| Fault::Pause {
+        ms: rng.magnitude(1, 3_000),
+        clock_goes_on: rng.coin(),
+    });
+    class(rng, &mut all, storm_ms, 4, |rng| Fault::KillClient {
+        client: rng.index(clients),
+        down_ms: down(rng),
+    });
+    class(rng, &mut all, storm_ms, 3, |rng| Fault::PauseClient {
+        client: rng.index(clients),
+        ms: rng.magnitude(1, 4_000),
+    });
+    class(rng, &mut all, storm_ms, 2, |rng| Fault::FailSync {
+        drops: rng.coin(),
+    });
+    class(rng, &mut all, storm_ms, 2, |rng| Fault::IoErrors {
+        reads: rng.below(3) as u32,
+        writes: rng.below(3) as u32,
+    });
+    class(rng, &mut all, storm_ms, 2, |rng| Fault::NoSpace {
+        calls: 1 + rng.below(4) as u32,
+    });
+    class(rng, &mut all, storm_ms, 1, |rng| Fault::DiskFull {
+        ms: rng.magnitude(50, 3_000),
+        bytes_left: rng.magnitude(1, 100_000) - 1,
+    });
+    class(rng, &mut all, storm_ms, 3, |rng| Fault::SlowDisk {
+        factor: rng.magnitude(2, 100),
+        ms: rng.magnitude(10, 3_000),
+    });
+    class(rng, &mut all, storm_ms, 3, |rng| Fault::StallDisk {
+        ms: rng.magnitude(10, 3_000),
+    });
+    class(rng, &mut all, storm_ms, 4, |rng| Fault::Partition {
+        client: rng.index(clients),
+        ms: rng.magnitude(10, 4_000),
+        to_broker: rng.coin(),
+        from_broker: rng.coin(),
+    });
+    class(rng, &mut all, storm_ms, 3, |rng| Fault::WallJump {
+        by_ms: rng.magnitude(1, 86_400_000) as i64 * if rng.coin() { 1 } else { -1 },
+    });
+    class(rng, &mut all, storm_ms, 2, |rng| Fault::ClockRate {
+        ppm: rng.magnitude(10, 200_000) as i64 * if rng.coin() { 1 } else { -1 },
+    });
+    if damage {
+        class(rng, &mut all, storm_ms, 3, |_| Fault::BitRot);
+        class(rng, &mut all, storm_ms, 2, |_| Fault::LatentSector);
+        class(rng, &mut all, storm_ms, 2, |_| Fault::Misdirect);
+        class(rng, &mut all, storm_ms, 2, |_| Fault::StaleReads);
+    }
+    all.sort_by_key(|planned| planned.at_ms);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn scenarios_are_data_and_differ() {
+        let mut met = BTreeSet::new();
+        for seed in 0..400 {
+            let scenario = draw(seed);
+            let again = Scenario::from_toml(&scenario.to_toml()).expect("what was written is read");
+            assert_eq!(scenario, again);
+            met.extend(scenario.faults.iter().map(|planned| planned.fault.name()));
+        }
+        let all: BTreeSet<_> = Fault::NAMES.into_iter().collect();
+        assert_eq!(met, all);
+    }
+
+    #[test]
+    fn each_class_is_off_in_about_half_of_all_seeds() {
+        let with = |name: &str| {
+            (0..400)
+                .filter(|seed| draw(*seed).faults.iter().any(|p| p.fault.name() == name))
+                .count()
+        };
+        for name in ["kill", "power-loss", "pause", "fail-sync", "partition"] {
+            assert!((150..250).contains(&with(name)), "{name}: {}", with(name));
+        }
+    }
+}

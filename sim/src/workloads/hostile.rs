@@ -1,0 +1,173 @@
+//! A client that sends rubbish, half frames and many requests at once. The broker may hang up; it may not
+//! fall over, answer out of order or answer nonsense.
+
+use bytes::{Buf, Bytes, BytesMut};
+use env::entropy::ChaCha8Rng;
+use env::{Clock, Connection, Either, Env, Network, race};
+use protocol::{
+    ApiVersionsRequest, FetchRequest, ListGroupsRequest, MetadataRequest, Reader, Request,
+    decode_response_header, encode_request, response_header_version,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use world::seed::Draw;
+
+use super::Client;
+use crate::oracles::wire::Wire;
+use crate::scenario;
+
+/// Sends as many things as it is told.
+pub async fn run(client: Client, spec: scenario::Hostile) {
+    let mut dice = client.dice();
+    for _ in 0..spec.operations {
+        if client.history.is_draining() {
+            break;
+        }
+        let until = client.env.clock().mono().after_ms(client.patience_ms as i64);
+        let visit = visit(&client, &mut dice);
+        race(visit, client.env.clock().sleep_until(until)).await;
+        client.pause(&mut dice, spec.pause_ms_max).await;
+    }
+    client.history.finish(&client.name);
+}
+
+async fn visit(client: &Client, dice: &mut ChaCha8Rng) {
+    let Ok(connection) = client.env.network().connect("broker", 9092).await else {
+        return;
+    };
+    let (mut reader, mut writer) = connection.split();
+    if dice.coin() {
+        client.history.exercised("pipelined");
+        pipeline(client, dice, &mut reader, &mut writer).await;
+    } else {
+        client.history.exercised("rubbish");
+        rubbish(client, dice, &mut reader, &mut writer).await;
+    }
+}
+
+/// Many requests at once, some of which wait, so that answers could overtake each other.
+async fn pipeline<R, W>(client: &Client, dice: &mut ChaCha8Rng, reader: &mut R, writer: &mut W)
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut wire = Wire::default();
+    let mut frames: Vec<Bytes> = Vec::new();
+    let mut asked: Vec<(i32, i16)> = Vec::new();
+    let first = dice.below(1 << 30) as i32;
+    for number in 0..1 + dice.below(12) as i32 {
+        let id = first + number;
+        let encoded = match dice.below(4) {
+            0 => ask(&ApiVersionsRequest::default(), id, 0, &mut asked),
+            1 => ask(&MetadataRequest::default(), id, 12, &mut asked),
+            2 => ask(&ListGroupsRequest::default(), id, 4, &mut asked),
+            _ => {
+                let waits = FetchRequest {
+                    max_wait_ms: dice.below(300) as i32,
+                    min_bytes: 1,
+                    max_bytes: 1000,
+                    session_epoch: -1,
+                    ..FetchRequest::default()
+                };
+                ask(&waits, id, 12, &mut asked)
+            }
+        };
+        wire.sent(id);
+        frames.extend(encoded);
+    }
+    let sends = async {
+        for frame in frames {
+            if writer.write_all(&frame).await.is_err() {
+                return;
+            }
+        }
+        let _ = writer.flush().await;
+        std::future::pending::<()>().await;
+    };
+    let reads = async {
+        for (_, header_version) in asked {
+            let Some(frame) = read_frame(reader).await else {
+                return;
+            };
+            let header = decode_response_header(&mut Reader::new(frame), header_version);
+            let mut inner = client.history.lock();
+            match header {
+                Ok(id) => wire.answered(id, &mut inner.judge),
+                Err(error) => inner.judge.check("W2", false, || error.to_string()),
+            }
+        }
+    };
+    race(reads, sends).await;
+}
+
+fn ask<R: Request>(
+    request: &R,
+    id: i32,
+    version: i16,
+    asked: &mut Vec<(i32, i16)>,
+) -> Vec<Bytes> {
+    asked.push((id, response_header_version(R::KEY, version)));
+    encode_request(id, Some("hostile"), request, version).expect("it can be sent")
+}
+
+/// A frame, or nothing if the other side hung up.
+async fn read_frame<R: AsyncRead + Unpin>(reader: &mut R) -> Option<Bytes> {
+    let mut size = [0; 4];
+    reader.read_exact(&mut size).await.ok()?;
+    let size = usize::try_from((&size[..]).get_i32()).ok()?;
+    let mut frame = BytesMut::zeroed(size.min(1 << 20));
+    reader.read_exact(&mut frame).await.ok()?;
+    Some(frame.freeze())
+}
+
+/// What no client sends.
+async fn rubbish<R, W>(client: &Client, dice: &mut ChaCha8Rng, reader: &mut R, writer: &mut W)
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let mut asked = Vec::new();
+    let good: Vec<u8> = ask(&MetadataRequest::default(), 1, 12, &mut asked)
+        .iter()
+        .flat_map(|part| part.to_vec())
+        .collect();
+    let bytes: Vec<u8> = match dice.below(6) {
+        // Noise.
+        0 => (0..dice.magnitude(1, 4096)).map(|_| dice.word() as u8).collect(),
+        // A length that promises too much, or is negative.
+        1 => {
+            let length = [i32::MAX, -1, i32::MIN, 0, 1 << 29][dice.index(5)];
+            length.to_be_bytes().to_vec()
+        }
+        // Half a frame.
+        2 => good[..1 + dice.index(good.len() - 1)].to_vec(),
+        // A frame with a flipped bit behind its length.
+        3 => {
+            let mut bytes = good;
+            let at = 4 + dice.index(bytes.len() - 4);
+            bytes[at] ^= 1 << dice.below(8);
+            bytes
+        }
+        // An API or a version that there is not.
+        4 => {
+            let mut bytes = good;
+            bytes[4 + dice.index(4)] = dice.word() as u8;
+            bytes
+        }
+        // A frame of zeros.
+        _ => {
+            let len = dice.below(200) as usize;
+            let mut bytes = (len as i32).to_be_bytes().to_vec();
+            bytes.resize(4 + len, 0);
+            bytes
+        }
+    };
+    if writer.write_all(&bytes).await.is_err() || writer.flush().await.is_err() {
+        return;
+    }
+    // Whatever the answer is, the broker must come to an end with it.
+    let until = client.env.clock().mono().after_ms(300);
+    let end = race(read_frame(reader), client.env.clock().sleep_until(until)).await;
+    if let Either::First(None) = end {
+        client.history.exercised("rubbish-hung-up");
+    }
+}
