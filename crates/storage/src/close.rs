@@ -5,12 +5,12 @@ use bytes::Bytes;
 use env::{Disk, File, OpenOptions, SyncKind};
 use types::mutant;
 
+use crate::closed_segments::write_index_files;
 use crate::error::StorageError;
 use crate::files;
 use crate::job::JobError;
 use crate::log::{Health, Log};
 use crate::names::{self, segment_file};
-use crate::recovery::write_index_files;
 use crate::state::CleanMarker;
 
 impl<D: Disk> Log<D> {

@@ -14,11 +14,11 @@ use records::BatchHeader;
 use records::layout::{self, HEADER_SIZE};
 use types::{NextOffset, Offset, mutant};
 
+use crate::closed_segments::{build_index, load_index};
 use crate::error::ReadError;
 use crate::index::{self, SegmentIndex, Span};
 use crate::log::{Health, Log};
 use crate::names::{self, segment_file};
-use crate::recovery::{build_index, load_index};
 use crate::scan::Source;
 use crate::segment::{FileCell, IndexCell};
 use crate::state::{FaultyRange, SegmentRow};

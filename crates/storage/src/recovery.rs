@@ -17,21 +17,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 use env::{Disk, EntryKind, File, OpenMode, OpenOptions, SyncKind, Wall};
 use records::BatchHeader;
-use records::layout::{self, HEADER_SIZE};
+use records::layout;
 use types::{NextOffset, Offset, Uuid, mutant};
 
 use crate::claims::{Claim, Claims};
+use crate::closed_segments::load_index;
 use crate::config::{LogConfig, LogIdentity};
 use crate::epochs::EpochCache;
 use crate::error::StorageError;
 use crate::files;
 use crate::index::{IndexBuilder, SegmentIndex};
-use crate::job::write_side_file;
 use crate::log::{Active, Health, Log};
 use crate::names::{self, parse_segment_file, segment_file};
-use crate::producer_snapshot::{self, ProducerEntry};
+use crate::producer_snapshot::ProducerEntry;
 use crate::scan::{Expectation, Scanned, Source, scan};
-use crate::segment::{FileCell, IndexCell, Segment};
+use crate::segment::{FileCell, Segment};
 use crate::state::{CleanMarker, FaultyRange, LogState, Mark, SegmentRow};
 use crate::tail::{BLOCK, Place, Tail};
 
@@ -60,13 +60,13 @@ pub struct Recovered {
 
 /// The files of a directory, by what they are.
 #[derive(Default)]
-struct Listing {
-    segments: Vec<i64>,
-    snapshots: Vec<i64>,
-    temporary: Vec<String>,
-    clean: bool,
-    claims: bool,
-    side_files: Vec<(i64, String)>,
+pub(crate) struct Listing {
+    pub(crate) segments: Vec<i64>,
+    pub(crate) snapshots: Vec<i64>,
+    pub(crate) temporary: Vec<String>,
+    pub(crate) clean: bool,
+    pub(crate) claims: bool,
+    pub(crate) side_files: Vec<(i64, String)>,
 }
 
 impl<D: Disk> Log<D> {
@@ -567,94 +567,9 @@ impl<D: Disk> Log<D> {
         Ok(0)
     }
 
-    /// Looks at the closed segments' files: there, long enough, with sound indexes.
-    async fn check_sealed(
-        &mut self,
-        listing: &Listing,
-        active: i64,
-        alarms: &mut Vec<String>,
-    ) -> Result<(), StorageError> {
-        let rows: Vec<SegmentRow> = self.sealed.iter().map(|segment| segment.row).collect();
-        for row in rows {
-            let path = self.dir.join(segment_file(row.base, names::LOG));
-            let len = match self.disk.open(&path, OpenOptions::READ).await {
-                Ok(file) => file.len().await.map_err(StorageError::io(&path))?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-                Err(error) => return Err(StorageError::io(&path)(error)),
-            };
-            if len < u64::from(row.size) {
-                alarms.push(format!(
-                    "segment {} lost bytes: {len} of {} are there",
-                    row.base, row.size
-                ));
-                let from = Offset(row.base).max(self.log_start);
-                self.add_faulty(FaultyRange {
-                    from,
-                    to: NextOffset(row.next),
-                });
-                continue;
-            }
-            let index = load_index(&self.disk, &self.dir, row.base, self.seed, row.size).await;
-            if !matches!(index, Ok(Some(_))) {
-                self.rebuild_index(&row).await?;
-            }
-        }
-        // Segments and side files of what was removed: the state that does without them is durable.
-        let known = |base: i64| self.sealed.iter().any(|segment| segment.row.base == base);
-        for (base, name) in &listing.side_files {
-            if *base < self.log_start.0 && !known(*base) && *base != active {
-                let path = self.dir.join(name);
-                files::remove(&self.disk, &path)
-                    .await
-                    .map_err(StorageError::io(&path))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn add_faulty(&mut self, range: FaultyRange) {
-        let known = |old: &FaultyRange| old.from <= range.from && range.to <= old.to;
-        if range.from.is_before(range.to) && !self.faulty.iter().any(known) {
-            self.faulty
-                .retain(|old| !(range.from <= old.from && old.to <= range.to));
-            self.faulty.push(range);
-            self.faulty.sort_by_key(|range| range.from);
-        }
-    }
-
-    async fn rebuild_index(&mut self, row: &SegmentRow) -> Result<(), StorageError> {
-        let mut source = self.source(row.base).await?;
-        let path = self.dir.join(segment_file(row.base, names::LOG));
-        let index = build_index(
-            &mut source,
-            row,
-            self.seed,
-            self.config.index_interval_bytes,
-        )
-        .await;
-        let index = index.map_err(StorageError::io(&path))?;
-        let segment = self
-            .sealed
-            .iter_mut()
-            .find(|segment| segment.row.base == row.base);
-        let segment = segment.expect("the row is that of a closed segment");
-        segment.index = IndexCell::default();
-        let _ = segment.index.set(Arc::new(index));
-        self.write_index(row.base).await
-    }
-
-    /// Writes the index files of a closed segment, whose indexes are in memory.
-    async fn write_index(&self, base: i64) -> Result<(), StorageError> {
-        let segment = self.sealed.iter().find(|segment| segment.row.base == base);
-        let Some(index) = segment.and_then(|segment| segment.index.get()) else {
-            return Ok(());
-        };
-        write_index_files(&self.disk, &self.dir, base, index, self.seed).await
-    }
-
     /// A reader of a segment's file, past the page cache where that is possible: what the cache holds
     /// after a failed sync is not what the disk holds.
-    async fn source(&self, base: i64) -> Result<Source<D>, StorageError> {
+    pub(crate) async fn source(&self, base: i64) -> Result<Source<D>, StorageError> {
         let path = self.dir.join(segment_file(base, names::LOG));
         let mut opened = self
             .disk
@@ -801,82 +716,6 @@ impl<D: Disk> Log<D> {
             .map_err(StorageError::io(&path))?;
         self.write_state().await
     }
-
-    /// The newest producer snapshot that is whole and not of the future.
-    async fn load_snapshot(
-        &mut self,
-        listing: &Listing,
-    ) -> Result<(Vec<ProducerEntry>, NextOffset), StorageError> {
-        let end = self.log_end_offset();
-        let mut found = None;
-        for at in listing.snapshots.iter().rev() {
-            let path = self.dir.join(segment_file(*at, names::SNAPSHOT));
-            if found.is_none() && (NextOffset(*at) <= end || mutant!("STO-14")) {
-                let bytes = files::read_whole(&self.disk, &path).await;
-                let bytes = bytes.map_err(StorageError::io(&path))?.unwrap_or_default();
-                if let Some(entries) = producer_snapshot::decode(&bytes) {
-                    found = Some((entries, NextOffset(*at)));
-                    self.snapshots_kept.push(NextOffset(*at));
-                    continue;
-                }
-            }
-            if found.is_some() && self.snapshots_kept.len() < 2 {
-                self.snapshots_kept.push(NextOffset(*at));
-                continue;
-            }
-            // Damaged, of the future, or older than those that are kept.
-            files::remove(&self.disk, &path)
-                .await
-                .map_err(StorageError::io(&path))?;
-        }
-        self.snapshots_kept.sort_unstable();
-        Ok(found.unwrap_or_else(|| (Vec::new(), self.log_start.end_before())))
-    }
-
-    /// The headers of producers' batches from `from` to the end.
-    async fn replay_from(&self, from: NextOffset) -> Result<Vec<BatchHeader>, StorageError> {
-        let mut out = Vec::new();
-        if from >= self.log_end_offset() {
-            return Ok(out);
-        }
-        let closed = self
-            .sealed
-            .iter()
-            .map(|segment| (segment.row.base, segment.row.next, segment.row.size));
-        let end = self.tail.mark();
-        let all = closed.chain(std::iter::once((end.segment, end.offset.0, end.position)));
-        for (base, next, size) in all.filter(|(_, next, _)| NextOffset(*next) > from) {
-            let path = self.dir.join(segment_file(base, names::LOG));
-            let mut source = self.source(base).await?;
-            let mut at = 0u64;
-            let mut expected = Offset(base);
-            while at < u64::from(size) {
-                let head = source.bytes(at, HEADER_SIZE).await;
-                let header = head.ok().and_then(|head| BatchHeader::parse(&head).ok());
-                let in_place = header.filter(|header| {
-                    header.base_offset >= expected && header.next_offset().0 <= next
-                });
-                let Some(header) = in_place else {
-                    // Behind a damaged range.
-                    match source.find_batch(at + 1, expected).await {
-                        Some((position, header)) if header.next_offset().0 <= next => {
-                            at = position;
-                            expected = header.base_offset;
-                            continue;
-                        }
-                        _ => break,
-                    }
-                };
-                if header.has_producer_id() && header.next_offset() > from {
-                    out.push(header);
-                }
-                at += header.total_size() as u64;
-                expected = header.next_offset().position();
-            }
-            tracing::debug!(path = %path.display(), batches = out.len(), "replayed producers");
-        }
-        Ok(out)
-    }
 }
 
 /// Compares topic ids; a directory that names none yet belongs to whoever expects it.
@@ -952,88 +791,4 @@ async fn read_carry<F: File>(file: &F, position: u32) -> io::Result<Bytes> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(Bytes::copy_from_slice(&bytes))
-}
-
-/// Loads the indexes of a closed segment; `None` if they are missing or fail their checks.
-pub(crate) async fn load_index<D: Disk>(
-    disk: &D,
-    dir: &Path,
-    base: i64,
-    seed: u32,
-    size: u32,
-) -> io::Result<Option<SegmentIndex>> {
-    let mut files = Vec::new();
-    for suffix in [names::INDEX, names::TIME_INDEX, names::TAGS] {
-        match files::read_whole(disk, &dir.join(segment_file(base, suffix))).await? {
-            Some(bytes) => files.push(bytes),
-            None => return Ok(None),
-        }
-    }
-    Ok(SegmentIndex::decode(
-        &files[0], &files[1], &files[2], seed, size,
-    ))
-}
-
-/// Builds the indexes of a closed segment from its batches.
-///
-/// # Errors
-/// The disk's.
-pub(crate) async fn build_index<D: Disk>(
-    source: &mut Source<D>,
-    row: &SegmentRow,
-    seed: u32,
-    interval: u32,
-) -> io::Result<SegmentIndex> {
-    let mut builder = IndexBuilder::new(row.base, seed, interval);
-    let mut at = 0u64;
-    let mut expected = Offset(row.base);
-    while at < u64::from(row.size) {
-        let head = source.bytes(at, HEADER_SIZE).await?;
-        let header = BatchHeader::parse(&head).ok();
-        let fits = header
-            .filter(|header| header.base_offset >= expected && header.next_offset().0 <= row.next);
-        let Some(header) = fits else {
-            match source.find_batch(at + 1, expected).await {
-                Some((position, header)) if header.next_offset().0 <= row.next => {
-                    builder.break_interval();
-                    at = position;
-                    expected = header.base_offset;
-                    continue;
-                }
-                _ => break,
-            }
-        };
-        builder.note(&header, at as u32);
-        at += header.total_size() as u64;
-        expected = header.next_offset().position();
-    }
-    let proven = builder.chain() == row.chain;
-    let mut index = builder.finish();
-    if !proven {
-        // Tags vouch for what was written. These batches are only what is there.
-        index.tags.clear();
-    }
-    Ok(index)
-}
-
-/// Writes the three files that go with a closed segment.
-pub(crate) async fn write_index_files<D: Disk>(
-    disk: &D,
-    dir: &Path,
-    base: i64,
-    index: &SegmentIndex,
-    seed: u32,
-) -> Result<(), StorageError> {
-    let all = [
-        (names::INDEX, index.encode_offsets()),
-        (names::TIME_INDEX, index.encode_times()),
-        (names::TAGS, index.encode_tags(seed)),
-    ];
-    for (suffix, bytes) in all {
-        let path = dir.join(segment_file(base, suffix));
-        write_side_file(disk, &path, bytes)
-            .await
-            .map_err(StorageError::io(&path))?;
-    }
-    Ok(())
 }
