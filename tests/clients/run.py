@@ -42,8 +42,9 @@ def run(command, limit=600, **more):
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Missing(f"{command[0]}: {error}") from None
     if done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise Missing(f"{' '.join(map(str, command[:4]))} ... failed: {' '.join(last)}")
+        said = " | ".join((done.stderr or done.stdout).strip().splitlines())
+        said = said if len(said) < 500 else f"{said[:250]} ... {said[-250:]}"
+        raise Missing(f"{' '.join(map(str, command[:4]))} ... failed: {said}")
 
 
 def program(name, package=None):
@@ -433,7 +434,8 @@ def main():
         try:
             matrix.produce()
             matrix.consume()
-            matrix.broker.stop()
+            matrix.broker.stop(10)
+            results.ok("a clean stop")
         except (OSError, RuntimeError, wire.Refused) as error:
             results.fail("the broker", f"{type(error).__name__}: {error}")
             if matrix.broker.alive():

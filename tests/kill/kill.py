@@ -16,7 +16,7 @@ import random
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "clients"))
@@ -77,7 +77,8 @@ class Producer(Actor):
         self.sequence = [0] * PARTITIONS
         self.pending = [deque() for _ in range(PARTITIONS)]  # (sequence, count, bytes)
         self.acked = [[] for _ in range(PARTITIONS)]  # (sequence, count, base offset or None)
-        self.resent = self.old = self.retried = 0
+        self.resent = self.old = 0
+        self.refused = Counter()
 
     def finished(self):
         return self.world.over.is_set() and not any(self.pending)
@@ -100,6 +101,7 @@ class Producer(Actor):
                 return
             tag, answer = connection.produced()
             if self.settle(tag, answer):
+                time.sleep(0.02)
                 return
             time.sleep(self.random.random() * 0.004)
 
@@ -132,7 +134,7 @@ class Producer(Actor):
         for partition, first in tag.items():
             code, base = answer[partition]
             if code in wire.ERRORS_TO_RETRY:
-                self.retried += 1
+                self.refused[wire.ERRORS_TO_RETRY[code]] += 1
                 retry = True
                 continue
             if code not in (0, wire.DUPLICATE_SEQUENCE_NUMBER):
@@ -370,7 +372,8 @@ def main():
             "nothing acknowledged is lost, nothing is there twice",
             problem or ([] if acked else ["nothing was acknowledged at all"]),
             f"{acked} records acknowledged, {sum(map(len, logs))} in the log, {sum(map(len, reader.seen))} read on the way,"
-            f" {sum(p.resent for p in producers)} batches sent again, {sum(p.old for p in producers)} answered as duplicates",
+            f" {sum(p.resent for p in producers)} batches sent again, {sum(p.old for p in producers)} answered as duplicates,"
+            f" refused for a while: {dict(sum((p.refused for p in producers), Counter()))}",
         )
         problem = []
         for committer in committers:
@@ -388,7 +391,7 @@ def main():
         )
         connection.close()
         try:
-            broker.stop()
+            broker.stop(10)
             stopped = []
         except RuntimeError as error:
             stopped = [error]

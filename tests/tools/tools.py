@@ -218,7 +218,7 @@ class Session:
                 want(tool(*groups, "--describe", "--group", "squad", "--state"), r"squad\s+\S+\s+\(1\)\s+range\s+Stable\s+.*1")
                 want(tool(*groups, "--list", "--state"), r"^squad\s+.*Stable")
                 reset = ("--reset-offsets", "--group", "squad", "--topic", "grouped", "--to-earliest", "--execute")
-                want(tool(*groups, *reset, code=None), r"(?i)only if the group 'squad' is inactive")
+                want(tool(*groups, *reset, code=None), r"(?i)only be reset if the group 'squad' is inactive")
                 want(tool(*groups, "--delete", "--group", "squad", code=None), r"(?i)not empty|NonEmpty")
             finally:
                 consumer.terminate()
@@ -356,7 +356,8 @@ def main():
         for step, problems in zip(steps, pool.map(one, steps)):
             results.check(step[0], problems)
     try:
-        broker.stop()
+        broker.stop(10)
+        results.ok("a clean stop")
     except RuntimeError as error:
         results.fail("a clean stop", str(error))
     dump(results, broker)
