@@ -377,7 +377,12 @@ async fn examine<D: Disk>(
     } else {
         header.base_offset >= next.position()
     };
-    let valid = in_place && header.leader_epoch >= epoch;
+    // A segment is rolled before an offset leaves 31 bits, so a batch further off is of another place:
+    // base offsets are outside the checksum, and one flipped bit is enough.
+    let distance = header.base_offset.0.checked_sub(expected.base);
+    let furthest = i64::from(i32::MAX) - i64::from(header.last_offset_delta.max(0));
+    let in_reach = distance.is_some_and(|distance| (0..=furthest).contains(&distance));
+    let valid = in_place && in_reach && header.leader_epoch >= epoch;
     (
         if valid { Found::Valid } else { Found::Foreign },
         Some(header),

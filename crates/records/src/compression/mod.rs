@@ -4,7 +4,7 @@
 //! caller's limit. So a few bytes that claim gigabytes cost what they really hold.
 
 mod gzip;
-mod lz4;
+pub(crate) mod lz4;
 mod snappy;
 mod zstd;
 

@@ -22,7 +22,7 @@ use bytes::{Bytes, BytesMut};
 use types::{ErrorCode, TimestampMs};
 
 use crate::builder::{finish, write_view};
-use crate::compression::{Codec, decompress};
+use crate::compression::{self, Codec, decompress};
 use crate::layout::{
     ATTRIBUTES_AT, Attributes, BATCH_LENGTH_AT, BatchError, BatchHeader, HEADER_SIZE, LOG_OVERHEAD,
     MAGIC, MAGIC_AT, RECORD_SIZE_MIN, TimestampType, set_log_append_time, set_max_timestamp,
@@ -65,6 +65,10 @@ pub fn validate(bytes: Bytes, policy: &ProducePolicy) -> Result<Validated, Rejec
         TargetCodec::Specific { codec, .. } => codec,
     };
     let records = bytes.slice(HEADER_SIZE..);
+    if codec == Codec::Lz4 && compression::lz4::has_dependent_blocks(&records) {
+        let message = "The records are an lz4 frame whose blocks depend on each other";
+        return Err(Rejection::new(ErrorCode::CORRUPT_MESSAGE, RejectReason::Compression, message));
+    }
     let body = if codec == Codec::None {
         Some(records)
     } else if must_inspect(&header, policy, codec != target, records.len()) {

@@ -57,7 +57,7 @@ pub struct Rejection {
 pub const RECORD_ERRORS_MAX: usize = 100;
 
 impl Rejection {
-    pub(super) fn new(
+    pub(crate) fn new(
         error: ErrorCode,
         reason: RejectReason,
         message: impl Into<String>,

@@ -16,6 +16,7 @@ const NOT_SETTINGS: &[&str] = &[
 const NOT_SETTINGS_PREFIXES: &[&str] = &["KAFKA_JMX_", "KAFKA_LOG4J_"];
 /// Our own variables that are options of the program and no settings of the broker.
 const OWN_OPTIONS: &[&str] = &[
+    "OTTLA_BIN",
     "OTTLA_CONFIG",
     "OTTLA_LOG",
     "OTTLA_LOG_FORMAT",
