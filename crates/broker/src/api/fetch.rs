@@ -265,8 +265,12 @@ impl<E: Env> Poll<E> {
                 data.current_leader = self.current_leader(&wanted);
             }
             // `null` for readers of everything, a list (empty or not) for readers of what is committed
-            // and for those who get an error.
-            let failed = !answer.error.is_none();
+            // and for those who ask for what is not there.
+            let failed = [
+                ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+                ErrorCode::UNKNOWN_TOPIC_ID,
+            ]
+            .contains(&answer.error);
             data.aborted_transactions =
                 (failed || self.isolation == Isolation::Committed).then(|| {
                     let aborted = answer.aborted.iter();
