@@ -9,10 +9,17 @@
 
 mod cli;
 mod commands;
+mod confirm;
+mod connect;
 mod exit;
+mod formats;
 mod logging;
 mod output;
+mod progress;
+mod range;
 mod settings;
+mod shapes;
+mod when;
 
 use std::process::ExitCode;
 

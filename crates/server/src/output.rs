@@ -1,6 +1,19 @@
 //! How a command shows its result: one typed value, several renderers.
+//!
+//! A command's result is made of structs written with `rows!`: each field has its documentation and, if it is
+//! for people, the heading of its column. Tables, JSON, JSON lines and the schema that `--output help` prints
+//! all come from that one place. Data goes to stdout; everything else goes to stderr.
 
+use std::collections::BTreeMap;
+use std::io::{self, BufWriter, Write};
+
+use anyhow::Result;
 use clap::ValueEnum;
+use comfy_table::{Table, presets};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 /// The form of a result on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -10,4 +23,330 @@ pub(crate) enum Output {
     Table,
     /// One JSON document.
     Json,
+    /// One JSON document a line.
+    Jsonl,
+    /// Nothing is done; the schema of the JSON forms is printed.
+    Help,
+}
+
+/// What the JSON form of a type looks like.
+pub(crate) trait Shape {
+    /// Its JSON schema.
+    fn shape() -> Value;
+}
+
+/// What a value looks like in a table.
+pub(crate) trait Cell {
+    /// Its text.
+    fn cell(&self) -> String;
+}
+
+/// A part of a result.
+pub(crate) trait Row: Serialize + Shape {
+    /// The headings of its columns.
+    fn columns() -> Vec<&'static str>;
+    /// Its cells, one for each heading.
+    fn cells(&self) -> Vec<String>;
+}
+
+/// Defines the parts of a result: `field: Type => "HEADING"`; without a heading a field is in JSON alone.
+macro_rules! rows {
+    ($(
+        $(#[doc = $about:literal])+
+        struct $name:ident {
+            $( $(#[doc = $doc:literal])+ $field:ident: $ty:ty $(=> $heading:literal)?, )+
+        }
+    )+) => { $(
+        $(#[doc = $about])+
+        #[derive(Clone, Debug, PartialEq, serde::Serialize)]
+        pub(crate) struct $name {
+            $( $(#[doc = $doc])+ pub $field: $ty, )+
+        }
+
+        impl $crate::output::Shape for $name {
+            fn shape() -> serde_json::Value {
+                let mut properties = serde_json::Map::new();
+                $( properties.insert(
+                    stringify!($field).to_owned(),
+                    $crate::output::described::<$ty>(concat!($($doc),+)),
+                ); )+
+                serde_json::json!({
+                    "type": "object",
+                    "description": concat!($($about),+).trim(),
+                    "properties": properties,
+                })
+            }
+        }
+
+        impl $crate::output::Row for $name {
+            fn columns() -> Vec<&'static str> {
+                vec![$( $($heading,)? )+]
+            }
+            fn cells(&self) -> Vec<String> {
+                vec![$( $({
+                    let _: &str = $heading;
+                    $crate::output::Cell::cell(&self.$field)
+                },)? )+]
+            }
+        }
+    )+ };
+}
+pub(crate) use rows;
+
+/// The schema of a field.
+pub(crate) fn described<T: Shape>(doc: &str) -> Value {
+    let mut shape = T::shape();
+    if let Some(object) = shape.as_object_mut() {
+        object.insert("description".to_owned(), json!(doc.trim()));
+    }
+    shape
+}
+
+macro_rules! plain {
+    ($($ty:ty => $json:literal),+ $(,)?) => { $(
+        impl Shape for $ty {
+            fn shape() -> Value {
+                json!({ "type": $json })
+            }
+        }
+        impl Cell for $ty {
+            fn cell(&self) -> String {
+                self.to_string()
+            }
+        }
+    )+ };
+}
+plain!(String => "string", i16 => "integer", i32 => "integer", i64 => "integer", u16 => "integer",
+    u64 => "integer", usize => "integer");
+
+impl Shape for bool {
+    fn shape() -> Value {
+        json!({ "type": "boolean" })
+    }
+}
+impl Cell for bool {
+    fn cell(&self) -> String {
+        if *self { "yes" } else { "no" }.to_owned()
+    }
+}
+
+impl Shape for f64 {
+    fn shape() -> Value {
+        json!({ "type": "number" })
+    }
+}
+impl Cell for f64 {
+    fn cell(&self) -> String {
+        format!("{self:.1}")
+    }
+}
+
+impl<T: Shape> Shape for Option<T> {
+    fn shape() -> Value {
+        json!({ "anyOf": [T::shape(), { "type": "null" }] })
+    }
+}
+impl<T: Cell> Cell for Option<T> {
+    fn cell(&self) -> String {
+        self.as_ref().map_or_else(|| "-".to_owned(), Cell::cell)
+    }
+}
+
+impl<T: Shape> Shape for Vec<T> {
+    fn shape() -> Value {
+        json!({ "type": "array", "items": T::shape() })
+    }
+}
+impl<T: Cell> Cell for Vec<T> {
+    fn cell(&self) -> String {
+        if self.is_empty() {
+            return "-".to_owned();
+        }
+        let cells: Vec<String> = self.iter().map(Cell::cell).collect();
+        cells.join(",")
+    }
+}
+
+impl<T: Shape> Shape for BTreeMap<String, T> {
+    fn shape() -> Value {
+        json!({ "type": "object", "additionalProperties": T::shape() })
+    }
+}
+impl<T: Cell> Cell for BTreeMap<String, T> {
+    fn cell(&self) -> String {
+        if self.is_empty() {
+            return "-".to_owned();
+        }
+        let cells: Vec<String> = self
+            .iter()
+            .map(|(k, v)| format!("{k}={}", v.cell()))
+            .collect();
+        cells.join(",")
+    }
+}
+
+/// A point in time: UTC in JSON, local in tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Time(pub i64);
+
+impl Time {
+    /// RFC 3339, in UTC, to the millisecond; a number of milliseconds where no calendar has a day.
+    pub(crate) fn utc(self) -> String {
+        match Timestamp::from_millisecond(self.0) {
+            Ok(timestamp) => format!("{timestamp:.3}"),
+            Err(_) => self.0.to_string(),
+        }
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.utc())
+    }
+}
+impl Shape for Time {
+    fn shape() -> Value {
+        json!({ "type": "string", "format": "date-time" })
+    }
+}
+impl Cell for Time {
+    fn cell(&self) -> String {
+        match Timestamp::from_millisecond(self.0) {
+            Ok(timestamp) => timestamp
+                .to_zoned(TimeZone::system())
+                .strftime("%Y-%m-%dT%H:%M:%S%.3f%:z")
+                .to_string(),
+            Err(_) => self.0.to_string(),
+        }
+    }
+}
+
+/// Shows rows: a table, an array, or one document a line.
+pub(crate) fn list<R: Row>(output: Output, rows: &[R]) -> Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match output {
+        Output::Table | Output::Help => out.write_all(table(rows).as_bytes())?,
+        Output::Json => pretty(&mut out, &rows)?,
+        Output::Jsonl => {
+            for row in rows {
+                line(&mut out, row)?;
+            }
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Shows one value: the text given, or a document.
+pub(crate) fn value<T: Serialize>(output: Output, value: &T, text: &str) -> Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match output {
+        Output::Table | Output::Help => {
+            out.write_all(text.as_bytes())?;
+            if !text.is_empty() && !text.ends_with('\n') {
+                out.write_all(b"\n")?;
+            }
+        }
+        Output::Json => pretty(&mut out, value)?,
+        Output::Jsonl => line(&mut out, value)?,
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// Shows what people read as one text and programs as a list.
+pub(crate) fn list_as<R: Row>(output: Output, rows: &[R], text: &str) -> Result<()> {
+    match output {
+        Output::Table | Output::Help => value(output, &(), text),
+        Output::Json | Output::Jsonl => list(output, rows),
+    }
+}
+
+fn pretty<T: Serialize>(out: &mut impl Write, value: &T) -> Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value).map_err(io::Error::from)?;
+    out.write_all(b"\n")?;
+    Ok(())
+}
+
+/// One document on a line of its own.
+pub(crate) fn line<T: Serialize>(out: &mut impl Write, value: &T) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
+}
+
+/// A table of rows: never cut off, never coloured.
+pub(crate) fn table<R: Row>(rows: &[R]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(R::columns());
+    for row in rows {
+        table.add_row(row.cells());
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    rows! {
+        /// A thing.
+        struct Thing {
+            /// What it
+            /// is called.
+            name: String => "NAME",
+            /// How many.
+            count: Option<i64> => "COUNT",
+            /// Not for people.
+            hidden: Vec<i32>,
+            /// When.
+            at: Time,
+        }
+    }
+
+    fn thing(name: &str, count: Option<i64>) -> Thing {
+        Thing {
+            name: name.to_owned(),
+            count,
+            hidden: vec![1, 2],
+            at: Time(1_500),
+        }
+    }
+
+    #[test]
+    fn one_definition_makes_every_form() {
+        let rows = [thing("a", Some(12)), thing("much longer", None)];
+        assert_eq!(
+            table(&rows),
+            "NAME         COUNT\na            12\nmuch longer  -\n"
+        );
+        assert_eq!(
+            serde_json::to_string(&rows[0]).unwrap(),
+            r#"{"name":"a","count":12,"hidden":[1,2],"at":"1970-01-01T00:00:01.500Z"}"#
+        );
+        let shape = Thing::shape();
+        assert_eq!(shape["description"], "A thing.");
+        assert_eq!(
+            shape["properties"]["name"]["description"],
+            "What it is called."
+        );
+        assert_eq!(shape["properties"]["count"]["anyOf"][0]["type"], "integer");
+        assert_eq!(shape["properties"]["hidden"]["items"]["type"], "integer");
+        let keys: Vec<&String> = shape["properties"].as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["name", "count", "hidden", "at"]);
+    }
+
+    #[test]
+    fn a_time_that_no_calendar_has_is_a_number() {
+        assert_eq!(Time(i64::MAX).utc(), i64::MAX.to_string());
+        assert_eq!(Time(0).utc(), "1970-01-01T00:00:00.000Z");
+    }
 }

@@ -57,7 +57,8 @@ pub struct Layers<'a> {
 }
 
 /// A broker key's names, the one that counts first, each with the milliseconds in its unit.
-fn family(name: &str) -> &'static [(&'static str, i64)] {
+#[must_use]
+pub fn family(name: &str) -> &'static [(&'static str, i64)] {
     const HOUR: i64 = 3_600_000;
     match name {
         "log.retention.ms" | "log.retention.minutes" | "log.retention.hours" => &[

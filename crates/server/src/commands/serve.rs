@@ -10,7 +10,7 @@ use env_tokio::{Runtime, RuntimeOptions, Workers, shutdown_signal};
 
 use crate::cli::Serve;
 use crate::exit::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{self, Output, rows};
 use crate::settings::{Settings, node};
 
 /// How long a stopping node may take to close its logs.
@@ -19,7 +19,14 @@ const STOP_PATIENCE_MS: i64 = 30_000;
 /// Runs a node.
 pub(crate) fn run(args: &Serve, output: Output) -> Result<Exit> {
     let started = Instant::now();
-    let settings = Settings::gather(args.config.as_deref(), std::env::vars(), &args.settings)?;
+    let mut told = args.settings.clone();
+    if let Some(listen) = &args.listen {
+        told.push(("listeners".to_owned(), format!("PLAINTEXT://{listen}")));
+    }
+    if let Some(data) = &args.data {
+        told.push(("log.dirs".to_owned(), data.display().to_string()));
+    }
+    let settings = Settings::gather(args.config.as_deref(), std::env::vars(), &told)?;
     for warning in settings.check(args.lenient)? {
         tracing::warn!("{warning}");
     }
@@ -48,13 +55,15 @@ pub(crate) fn run(args: &Serve, output: Output) -> Result<Exit> {
         let addresses: Vec<String> = listeners
             .iter()
             .zip(node.ports())
-            .map(|(listener, port)| {
-                let host = if listener.host.is_empty() {
-                    "0.0.0.0"
-                } else {
-                    &listener.host
-                };
-                format!("{host}:{port}")
+            .map(|(listener, port)| address(&listener.host, *port))
+            .collect();
+        let advertised: Vec<Option<String>> = listeners
+            .iter()
+            .map(|listener| {
+                listener
+                    .advertised
+                    .as_ref()
+                    .map(|(host, port)| address(host, *port))
             })
             .collect();
         for listener in &listeners {
@@ -72,10 +81,14 @@ pub(crate) fn run(args: &Serve, output: Output) -> Result<Exit> {
         }
         print_ready(
             output,
-            &addresses,
-            &node.cluster_id().to_string(),
-            &data,
-            started.elapsed(),
+            &Ready {
+                event: "ready".to_owned(),
+                listeners: addresses,
+                advertised,
+                cluster_id: node.cluster_id().to_string(),
+                data: data.display().to_string(),
+                took_ms: started.elapsed().as_secs_f64() * 1000.0,
+            },
         )?;
         let exit = match race(signal, node.failed()).await {
             Either::First(signal) => {
@@ -94,33 +107,52 @@ pub(crate) fn run(args: &Serve, output: Output) -> Result<Exit> {
     end
 }
 
-fn print_ready(
-    output: Output,
-    addresses: &[String],
-    cluster_id: &str,
-    data: &std::path::Path,
-    took: Duration,
-) -> Result<()> {
+rows! {
+    /// A node that takes requests.
+    struct Ready {
+        /// `ready`.
+        event: String,
+        /// Where it listens.
+        listeners: Vec<String>,
+        /// What clients of each listener are told to connect to; null for the address that they used.
+        advertised: Vec<Option<String>>,
+        /// The cluster's id.
+        cluster_id: String,
+        /// Where its data is.
+        data: String,
+        /// How long it took to start, in milliseconds.
+        took_ms: f64,
+    }
+}
+
+fn address(host: &str, port: u16) -> String {
+    match host {
+        "" => format!("0.0.0.0:{port}"),
+        host if host.contains(':') => format!("[{host}]:{port}"),
+        host => format!("{host}:{port}"),
+    }
+}
+
+fn print_ready(output: Output, ready: &Ready) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match output {
-        Output::Json => writeln!(
-            out,
-            "{}",
-            serde_json::json!({
-                "event": "ready",
-                "listeners": addresses,
-                "cluster_id": cluster_id,
-                "data": data,
-                "took_ms": took.as_secs_f64() * 1000.0,
-            })
-        )?,
-        Output::Table => writeln!(
-            out,
-            "ready: listening on {}, cluster {cluster_id}, data in {}, after {:.0} ms",
-            addresses.join(", "),
-            data.display(),
-            took.as_secs_f64() * 1000.0
-        )?,
+        Output::Json | Output::Jsonl => output::line(&mut out, ready)?,
+        Output::Table | Output::Help => {
+            let told = ready.advertised.iter().map(|told| match told {
+                Some(address) => address.as_str(),
+                None => "the address that each client used",
+            });
+            let told: Vec<&str> = told.collect();
+            writeln!(
+                out,
+                "ready: listening on {}, advertised as {}, cluster {}, data in {}, after {:.0} ms",
+                ready.listeners.join(", "),
+                told.join(", "),
+                ready.cluster_id,
+                ready.data,
+                ready.took_ms
+            )?;
+        }
     }
     out.flush()?;
     Ok(())

@@ -1,0 +1,159 @@
+//! Consuming as a member of a group: what was printed is committed, and nothing else.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use client::{
+    Admin, ClientOptions, CommittedOffset, GroupConsumer, GroupOptions, Polled, Reset,
+    TopicPartition,
+};
+use env::{Clock, Either, Env, race};
+use env_tokio::{TokioEnv, shutdown_signal};
+use protocol::Str;
+use types::{ErrorCode, Mono};
+
+use super::{Consume, POLL, Patience, Sink, partitions};
+use crate::exit::{Exit, Failure};
+use crate::range::{self, Point, Range};
+
+/// How often what was printed is committed, and once more at the end.
+const COMMIT_MS: i64 = 1_000;
+
+/// Reads as a member of the group.
+pub(super) async fn read(
+    args: &Consume,
+    name: &str,
+    env: TokioEnv,
+    options: ClientOptions,
+    range: Option<Range>,
+    sink: &mut Sink,
+) -> Result<Exit> {
+    let reset = match range {
+        None
+        | Some(Range {
+            from: Point::Start,
+            until: None,
+        }) => Reset::Earliest,
+        Some(Range {
+            from: Point::End,
+            until: None,
+        }) => Reset::Latest,
+        Some(_) => {
+            let text = "in a group, -o is start or end: where to begin if the group has no offset";
+            let next = format!("`ottla group seek {name} --to ...` moves the group");
+            return Err(Failure::usage(text).next(next).into());
+        }
+    };
+    let mut admin = Admin::new(&env, options.clone());
+    let all = match partitions(&mut admin, args).await? {
+        Ok(partitions) => partitions,
+        Err(exit) => return Ok(exit),
+    };
+    let ends = match args.until_end {
+        true => Some(range::ends(&mut admin, &all, args.isolation()).await?),
+        false => None,
+    };
+    drop(admin);
+    let failed =
+        |error: client::Error| Failure::client(&format!("consuming in group {name}"), &error);
+    let group = GroupOptions {
+        auto_commit: None,
+        ..GroupOptions::new(name)
+    };
+    let topics = args.topics.iter().map(Str::from);
+    let mut member =
+        GroupConsumer::new(&env, options, args.options(reset), group, topics).map_err(failed)?;
+    let mut printed = Printed::default();
+    let mut patience = Patience::new(&env, args.connect.timeout);
+    let mut idle = 0;
+    // Ctrl-C is waited for here, so that the member commits and leaves.
+    let mut signal = std::pin::pin!(shutdown_signal()?);
+    let exit = loop {
+        let polled = match race(member.poll(POLL), &mut signal).await {
+            Either::First(polled) => polled.map_err(failed)?,
+            Either::Second(_) => break Exit::Interrupted,
+        };
+        match polled {
+            Polled::Records(records) => {
+                let taken = sink.take(&records)?;
+                for record in &records[..taken] {
+                    let next =
+                        CommittedOffset::new(record.offset.plus(1), Some(record.leader_epoch));
+                    printed.offsets.insert(record.at.clone(), next);
+                }
+                if taken > 0 {
+                    patience.progress(&env);
+                    idle = 0;
+                } else {
+                    idle += 1;
+                }
+            }
+            Polled::Assigned(_) => {
+                patience.progress(&env);
+                idle = 0;
+            }
+            Polled::Revoked(_) => printed.commit(&mut member).await.map_err(failed)?,
+            // They have another owner, who reads them again from what was committed.
+            Polled::Lost(lost) => printed.offsets.retain(|at, _| !lost.contains(at)),
+        }
+        if env.clock().mono() >= printed.next {
+            printed.next = env.clock().mono().after_ms(COMMIT_MS);
+            printed.commit(&mut member).await.map_err(failed)?;
+        }
+        if sink.is_done() {
+            break Exit::Ok;
+        }
+        if let Some(ends) = &ends
+            && member.generation() >= 0
+        {
+            let consumer = member.consumer();
+            let behind = consumer.assignment().find(|at| {
+                let position = consumer.position(at).map(|(offset, _)| offset.0);
+                ends.get(*at)
+                    .is_some_and(|ends| position.is_none_or(|position| position < ends.end))
+            });
+            match behind {
+                Some(at) => patience.check(&env, &at.to_string())?,
+                // A member that was given nothing waits a little: a rebalance may be on its way.
+                None if consumer.assignment().next().is_some() || idle > 4 => break Exit::Ok,
+                None => {}
+            }
+        } else if ends.is_some() {
+            patience.check(&env, &format!("group {name}"))?;
+        }
+    };
+    printed.commit(&mut member).await.map_err(failed)?;
+    member.close().await.map_err(failed)?;
+    Ok(exit)
+}
+
+/// What was printed and is not committed.
+#[derive(Default)]
+struct Printed {
+    offsets: BTreeMap<TopicPartition, CommittedOffset>,
+    next: Mono,
+}
+
+impl Printed {
+    async fn commit(&mut self, member: &mut GroupConsumer<TokioEnv>) -> client::Result<()> {
+        let offsets = std::mem::take(&mut self.offsets);
+        match member.commit(&offsets).await {
+            // The partitions may go to others, who print these records again: at least once.
+            Err(error) if matches!(error.code(), Some(code) if rebalances(code)) => {
+                tracing::warn!(%error, "offsets not committed");
+                self.offsets = offsets;
+                Ok(())
+            }
+            result => result,
+        }
+    }
+}
+
+fn rebalances(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::REBALANCE_IN_PROGRESS
+            | ErrorCode::ILLEGAL_GENERATION
+            | ErrorCode::UNKNOWN_MEMBER_ID
+    )
+}

@@ -1,0 +1,327 @@
+//! `ottla topic`: topics and what is in them.
+
+mod delete;
+mod show;
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use client::admin::{ConfigChange, NewTopic, Resource};
+use client::{Admin, Topic, TopicPartition};
+use env_tokio::TokioEnv;
+use protocol::Str;
+use types::ErrorCode;
+
+pub(crate) use delete::{Deleted, Trimmed};
+pub(crate) use show::{Described, Listed, Offsets};
+
+use crate::cli::key_value;
+use crate::commands::config;
+use crate::connect::Connect;
+use crate::exit::{Exit, Failure, Tally};
+use crate::output::{self, Output, rows};
+
+/// Topics: create, list, describe, alter, delete, and what is in them.
+#[derive(Debug, Args)]
+pub(crate) struct TopicArgs {
+    #[command(flatten)]
+    connect: Connect,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Create(Create),
+    List(show::List),
+    Describe(show::Describe),
+    Alter(Alter),
+    Delete(delete::Delete),
+    AddPartitions(AddPartitions),
+    Trim(delete::Trim),
+    Offsets(show::ShowOffsets),
+}
+
+/// Create topics.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ottla topic create orders
+  ottla topic create orders payments --partitions 12 --config retention.ms=86400000
+  ottla topic create orders --if-not-exists --output json
+
+Replaces: kafka-topics.sh --create")]
+struct Create {
+    /// Their names.
+    #[arg(value_name = "TOPIC", required = true)]
+    topics: Vec<String>,
+    /// How many partitions each has; without it the broker's `num.partitions`.
+    #[arg(short, long, value_name = "N")]
+    partitions: Option<i32>,
+    /// How many copies there are of each partition; without it the broker's `default.replication.factor`.
+    #[arg(short, long, value_name = "N")]
+    replication_factor: Option<i16>,
+    /// A setting that differs from the default.
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = key_value)]
+    config: Vec<(String, String)>,
+    /// A topic that exists already is no error.
+    #[arg(long)]
+    if_not_exists: bool,
+    /// Only have the broker check it.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Change settings of a topic.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ottla topic alter orders --set retention.ms=86400000
+  ottla topic alter orders --set cleanup.policy=delete --unset retention.bytes
+  ottla topic alter orders --set max.message.bytes=10485760 --dry-run
+
+Replaces: kafka-configs.sh --alter --topic")]
+struct Alter {
+    /// The topic.
+    topic: String,
+    /// Set this.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, required_unless_present = "unset")]
+    set: Vec<(String, String)>,
+    /// Return this to its default.
+    #[arg(long, value_name = "KEY")]
+    unset: Vec<String>,
+    /// Only have the broker check it.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Add partitions to a topic. Keys then go to other partitions than before.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ottla topic add-partitions orders --to 24
+  ottla topic add-partitions orders --to 24 --dry-run
+  ottla topic add-partitions orders --to 24 --output json
+
+Replaces: kafka-topics.sh --alter --partitions")]
+struct AddPartitions {
+    /// The topic.
+    topic: String,
+    /// How many partitions it has afterwards.
+    #[arg(long, value_name = "N")]
+    to: i32,
+    /// Only have the broker check it.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+rows! {
+    /// A topic that was created.
+    struct Created {
+        /// Its name.
+        topic: String => "TOPIC",
+        /// Its id.
+        id: Option<String> => "ID",
+        /// How many partitions it has.
+        partitions: Option<i32> => "PARTITIONS",
+        /// How many copies there are of each.
+        replication_factor: Option<i16> => "REPLICATION",
+        /// What became of it: `created`, `exists` or, with `--dry-run`, `valid`.
+        status: String => "STATUS",
+    }
+    /// A topic that was changed.
+    struct Altered {
+        /// Its name.
+        topic: String => "TOPIC",
+        /// What changed.
+        changes: BTreeMap<String, Option<String>> => "CHANGES",
+        /// Whether it was only checked.
+        dry_run: bool => "DRY-RUN",
+    }
+    /// A topic that has more partitions.
+    struct Grown {
+        /// Its name.
+        topic: String => "TOPIC",
+        /// How many partitions it has.
+        partitions: i32 => "PARTITIONS",
+        /// Whether it was only checked.
+        dry_run: bool => "DRY-RUN",
+    }
+}
+
+/// Runs a command about topics.
+pub(crate) fn run(args: &TopicArgs, output: Output) -> Result<Exit> {
+    args.connect.ask(async |admin| match &args.command {
+        Command::Create(create) => self::create(admin, create, output).await,
+        Command::List(list) => show::list(admin, list, output).await,
+        Command::Describe(describe) => show::describe(admin, describe, output).await,
+        Command::Alter(alter) => self::alter(admin, alter, output).await,
+        Command::Delete(delete) => delete::delete(admin, delete, output).await,
+        Command::AddPartitions(add) => add_partitions(admin, add, output).await,
+        Command::Trim(trim) => delete::trim(admin, trim, output).await,
+        Command::Offsets(offsets) => show::offsets(admin, offsets, output).await,
+    })
+}
+
+async fn create(admin: &mut Admin<TokioEnv>, args: &Create, output: Output) -> Result<Exit> {
+    let new = |name: &String| NewTopic {
+        partitions: args.partitions,
+        replication_factor: args.replication_factor,
+        configs: args.config.iter().cloned().collect(),
+        ..NewTopic::new(name.as_str())
+    };
+    let topics: Vec<NewTopic> = args.topics.iter().map(new).collect();
+    let results = admin
+        .create_topics(&topics, args.dry_run)
+        .await
+        .map_err(|error| Failure::client("creating topics", &error))?;
+    let mut tally = Tally::default();
+    let mut rows = Vec::new();
+    for (name, result) in results {
+        if args.if_not_exists
+            && let Err(error) = &result
+            && error.code() == Some(ErrorCode::TOPIC_ALREADY_EXISTS)
+        {
+            tally.done();
+            rows.push(Created {
+                topic: name.to_string(),
+                id: None,
+                partitions: None,
+                replication_factor: None,
+                status: "exists".to_owned(),
+            });
+            continue;
+        }
+        if let Some(created) = tally.take(&format!("creating topic {name}"), result) {
+            rows.push(Created {
+                topic: name.to_string(),
+                id: (!created.id.is_zero()).then(|| created.id.to_string()),
+                partitions: (created.partitions >= 0).then_some(created.partitions),
+                replication_factor: (created.replication_factor >= 0)
+                    .then_some(created.replication_factor),
+                status: if args.dry_run { "valid" } else { "created" }.to_owned(),
+            });
+        }
+    }
+    if !rows.is_empty() {
+        output::list(output, &rows)?;
+    }
+    Ok(tally.exit())
+}
+
+async fn alter(admin: &mut Admin<TokioEnv>, args: &Alter, output: Output) -> Result<Exit> {
+    let mut changes: BTreeMap<String, Option<String>> =
+        args.unset.iter().map(|key| (key.clone(), None)).collect();
+    for (key, value) in &args.set {
+        if changes.insert(key.clone(), Some(value.clone())).is_some() {
+            return Err(Failure::usage(format!("`{key}` is changed twice")).into());
+        }
+    }
+    let wire = changes.iter().map(|(key, value)| {
+        let change = value
+            .clone()
+            .map_or(ConfigChange::Delete, ConfigChange::Set);
+        (key.clone(), change)
+    });
+    let wire = [(Resource::topic(args.topic.as_str()), wire.collect())];
+    config::apply(admin, &wire, &format!("topic {}", args.topic), args.dry_run).await?;
+    let altered = Altered {
+        topic: args.topic.clone(),
+        changes,
+        dry_run: args.dry_run,
+    };
+    output::list(output, &[altered])?;
+    Ok(Exit::Ok)
+}
+
+async fn add_partitions(
+    admin: &mut Admin<TokioEnv>,
+    args: &AddPartitions,
+    output: Output,
+) -> Result<Exit> {
+    let topic = Str::from(&args.topic);
+    admin
+        .create_partitions(&topic, args.to, &[], args.dry_run)
+        .await
+        .map_err(|error| Failure::client(&format!("adding partitions to topic {topic}"), &error))?;
+    let grown = Grown {
+        topic: args.topic.clone(),
+        partitions: args.to,
+        dry_run: args.dry_run,
+    };
+    output::list(output, &[grown])?;
+    Ok(Exit::Ok)
+}
+
+/// The topics named, as they are; those that are missing are told, with what was perhaps meant.
+pub(crate) async fn find(
+    admin: &mut Admin<TokioEnv>,
+    names: &[String],
+    tally: &mut Tally,
+) -> Result<Vec<Topic>> {
+    let wanted: Vec<Str> = names.iter().map(Str::from).collect();
+    let described = admin
+        .describe_topics(&wanted)
+        .await
+        .map_err(|error| Failure::client("looking up topics", &error))?;
+    let mut topics = Vec::new();
+    for (name, result) in described {
+        match result {
+            Ok(topic) => topics.push(topic),
+            Err(error) => {
+                let mut failure = Failure::client(&format!("topic {name}"), &error);
+                if failure.exit == Exit::NotFound
+                    && let Ok(known) = admin.list_topics().await
+                    && let Some(near) =
+                        nearest(&name, known.iter().map(|topic| topic.name.as_str()))
+                {
+                    failure = failure.next(format!(
+                        "did you mean `{near}`? `ottla topic list` shows all"
+                    ));
+                }
+                tally.failed(&failure);
+            }
+        }
+    }
+    Ok(topics)
+}
+
+/// The name that is nearest to a misspelt one, if any is near.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (distance, near) = known
+        .map(|other| (crate::commands::explain::distance(other, name), other))
+        .min()?;
+    (distance <= 1 + name.len() / 5).then_some(near)
+}
+
+/// The partitions of a topic: all, or those named, which must exist.
+pub(crate) fn partitions_of(topic: &Topic, wanted: &[i32]) -> Result<Vec<TopicPartition>> {
+    for partition in wanted {
+        if !topic.partitions.contains_key(partition) {
+            let text = format!("topic {} has no partition {partition}", topic.name);
+            let last = topic.partitions.len().saturating_sub(1);
+            return Err(Failure::new(Exit::NotFound, text)
+                .next(format!("it has 0 to {last}"))
+                .into());
+        }
+    }
+    let kept = |partition: &&i32| wanted.is_empty() || wanted.contains(partition);
+    let at = |partition: &i32| TopicPartition::new(topic.name.clone(), *partition);
+    Ok(topic.partitions.keys().filter(kept).map(at).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn a_near_name_is_offered_and_a_far_one_is_not() {
+        let known = ["orders", "payments", "x"];
+        assert_eq!(nearest("order", known.into_iter()), Some("orders"));
+        assert_eq!(nearest("paymenst", known.into_iter()), None);
+        assert_eq!(nearest("paiments", known.into_iter()), Some("payments"));
+        assert_eq!(nearest("invoices", known.into_iter()), None);
+        assert_eq!(nearest("orders", std::iter::empty()), None);
+    }
+}
