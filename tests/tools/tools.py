@@ -309,7 +309,7 @@ def dump(results, broker):
             try:
                 out = tool("DumpLogSegments", *deep, "--files", some, limit=240)
             except (Wrong, subprocess.TimeoutExpired) as error:
-                wrong.append(str(error)[-400:])
+                wrong.append(str(error)[-900:])
                 continue
             batches += out.count("baseOffset:")
             # 4.3.1 says so of every segment but a log's first, its own included: it counts from -1 in each file.
@@ -321,6 +321,44 @@ def dump(results, broker):
         if name == "log" and not batches:
             wrong.append("no batch was shown")
         results.check(f"DumpLogSegments .{name}", wrong, f"{len(files)} files" + (f", {batches} batches" if batches else ""))
+
+
+def decode(results, broker):
+    """Kafka's decoders read the internal records: groups and offsets, topics and registrations."""
+    offsets = [str(p) for p in sorted(broker.data.glob("__consumer_offsets-*/*.log")) if p.stat().st_size]
+    metadata = [str(p) for p in sorted(broker.data.glob("__cluster_metadata-0/*.log"))]
+    for name, flag, files, patterns in (
+        (
+            "__consumer_offsets",
+            "--offsets-decoder",
+            offsets,
+            (
+                r'key: \{"type":"2","data":\{"group":"verifier"\}\} payload: \{"version":"\d","data":\{"protocolType":"consumer"',
+                r'"group":"verifier","topic":"verified","partition":2\}\} payload: \{"version":"\d","data":\{"offset":\d',
+                r'"group":"squad","topic":"grouped","partition":0\}\} payload: null|"group":"squad"\}\} payload: null',
+            ),
+        ),
+        (
+            "__cluster_metadata",
+            "--cluster-metadata-decoder",
+            metadata,
+            (
+                r'LeaderChange: .*"leaderId":1',
+                r'"type":"FEATURE_LEVEL_RECORD".*"metadata\.version"',
+                r'"type":"REGISTER_BROKER_RECORD"',
+                r'"type":"TOPIC_RECORD".*"name":"events"',
+                r'"type":"PARTITION_RECORD"',
+                r'"type":"CONFIG_RECORD".*"resourceName":"configured"',
+                r'"type":"REMOVE_TOPIC_RECORD"',
+            ),
+        ),
+    ):
+        try:
+            out = tool("DumpLogSegments", flag, "--files", ",".join(files), limit=240)
+            lack(want(out, *patterns), r"(?i)exception|isvalid: false|<CORRUPT>|could not|Error at")
+            results.ok(f"DumpLogSegments {flag}", f"{out.count('payload:')} records of {name}")
+        except (Wrong, subprocess.TimeoutExpired) as error:
+            results.fail(f"DumpLogSegments {flag}", str(error)[:1200])
 
 
 def main():
@@ -361,6 +399,7 @@ def main():
     except RuntimeError as error:
         results.fail("a clean stop", str(error))
     dump(results, broker)
+    decode(results, broker)
     results.check("no panic in the broker's log", broker.panics())
     return results.close()
 
