@@ -44,6 +44,9 @@ pub struct Limits {
     /// Disk space that is left alone: with less than this free, produce is refused and everything else
     /// goes on (`ottla.disk.reserve.bytes`).
     pub disk_reserve_bytes: u64,
+    /// Largest segment, whatever a topic's settings say. Kafka lets no topic have small ones; tests of
+    /// what happens between segments want them.
+    pub segment_bytes_max: u32,
 }
 
 impl Default for Limits {
@@ -59,6 +62,7 @@ impl Default for Limits {
             fetch_sessions_max: 1000,
             decompressed_bytes_max: 128 * 1024 * 1024,
             disk_reserve_bytes: 64 * 1024 * 1024,
+            segment_bytes_max: u32::MAX,
         }
     }
 }

@@ -79,7 +79,6 @@ impl ControllerHandle {
         let request = AllocateProducerIdsRequest {
             broker_id: broker_id.0,
             broker_epoch,
-            ..Default::default()
         };
         match self.ask(Request::AllocateProducerIds(request)).await? {
             Response::AllocateProducerIds(response) if response.error_code == 0 => {

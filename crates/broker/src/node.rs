@@ -111,6 +111,7 @@ impl<E: Env> Node<E> {
             cluster_id,
             me: config.node_id,
             open_mode: config.open_mode,
+            segment_bytes_max: config.limits.segment_bytes_max,
             retention_check_ms: broker_config.log_retention_check_interval_ms,
             producer_id_expiration_ms: i64::from(broker_config.producer_id_expiration_ms),
             decompressed_bytes_max: config.limits.decompressed_bytes_max,

@@ -73,14 +73,12 @@ pub(crate) async fn register<C: Clock>(
             host: Str::from(host),
             port,
             security_protocol: 0,
-            ..Default::default()
         }
     });
     let features = metadata::features::SUPPORTED.iter().map(|feature| Feature {
         name: Str::from(feature.name),
         min_supported_version: feature.level_min,
         max_supported_version: feature.level_max,
-        ..Default::default()
     });
     let registration = BrokerRegistrationRequest {
         broker_id: config.node_id.0,

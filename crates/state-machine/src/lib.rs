@@ -29,7 +29,10 @@ pub struct Decision<Record, Response> {
 
 impl<Record, Response> Default for Decision<Record, Response> {
     fn default() -> Self {
-        Decision { records: Vec::new(), replies: Vec::new() }
+        Decision {
+            records: Vec::new(),
+            replies: Vec::new(),
+        }
     }
 }
 

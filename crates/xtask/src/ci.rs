@@ -39,7 +39,10 @@ pub(crate) fn run(root: &Path, extent: Extent) -> Result<()> {
     })?;
     step("tests", || {
         // What starts the built program belongs to the last step.
-        cargo(root, &["test", "--quiet", "--workspace", "--exclude", "ottla-tests"])?;
+        cargo(
+            root,
+            &["test", "--quiet", "--workspace", "--exclude", "ottla-tests"],
+        )?;
         cargo(root, &["test", "--quiet", "-p", "ottla-tests", "--lib"])
     })?;
     if extent == Extent::Full {

@@ -78,7 +78,6 @@ pub(crate) async fn handle<E: Env>(
             response.next_cursor = Some(Cursor {
                 topic_name: name,
                 partition_index: 0,
-                ..Default::default()
             });
             break;
         }
@@ -112,7 +111,6 @@ pub(crate) async fn handle<E: Env>(
             response.next_cursor = Some(Cursor {
                 topic_name: name,
                 partition_index: *rest[page].0,
-                ..Default::default()
             });
             break;
         }

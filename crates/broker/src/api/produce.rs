@@ -7,6 +7,7 @@
 //! The room before: `dispatch`. The rooms after: `records/validate`, `shard`.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use env::{Clock, Env};
 use futures_util::future::join_all;
@@ -64,12 +65,13 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: ProduceRequest) -
                         response.responses.len(),
                         topic_response.partition_responses.len(),
                     );
-                    if places.contains_key(&partition) {
-                        // The same partition twice: Kafka's own reader keeps one of them by chance.
-                        out.error_code = ErrorCode::INVALID_REQUEST.0;
-                    } else {
-                        places.insert(partition, place);
-                        accepted.push((partition, batch));
+                    match places.entry(partition) {
+                        // The same partition twice: the first is served, the second refused.
+                        Entry::Occupied(_) => out.error_code = ErrorCode::INVALID_REQUEST.0,
+                        Entry::Vacant(entry) => {
+                            entry.insert(place);
+                            accepted.push((partition, batch));
+                        }
                     }
                 }
                 Err(refusal) => {

@@ -113,8 +113,11 @@ impl<E: Env> Hosted<E> {
 
     /// The topic's settings changed.
     pub fn configure(&mut self, work: &mut Work<E>, config: Arc<TopicConfig>) {
-        self.log
-            .set_config(log_config(&config, work.config.open_mode));
+        self.log.set_config(log_config(
+            &config,
+            work.config.open_mode,
+            work.config.segment_bytes_max,
+        ));
         let input = Input::ConfigChanged {
             durability: policy::durability(&config),
             min_insync_replicas: config.min_insync_replicas,
@@ -338,7 +341,7 @@ impl<E: Env> Hosted<E> {
     }
 
     /// Gives the partition up, to be opened anew.
-    pub fn into_install(mut self: Box<Self>, work: &mut Work<E>) -> Install {
+    pub fn into_install(mut self, work: &mut Work<E>) -> Install {
         self.step(work, Input::Stop, None);
         let mut install = self.install;
         install.config = self.config;
@@ -415,7 +418,7 @@ impl<E: Env> Hosted<E> {
     }
 
     /// Closes the log: everything is written, synced and marked clean.
-    pub fn close(mut self: Box<Self>, work: &mut Work<E>) -> impl Future<Output = Job<E>> + use<E> {
+    pub fn close(mut self, work: &mut Work<E>) -> impl Future<Output = Job<E>> + use<E> {
         self.step(work, Input::Stop, None);
         let partition = self.partition;
         let snapshot = self.replica.producer_snapshot();
@@ -425,10 +428,7 @@ impl<E: Env> Hosted<E> {
     }
 
     /// Removes the log for good.
-    pub fn delete(
-        mut self: Box<Self>,
-        work: &mut Work<E>,
-    ) -> impl Future<Output = Job<E>> + use<E> {
+    pub fn delete(mut self, work: &mut Work<E>) -> impl Future<Output = Job<E>> + use<E> {
         self.step(work, Input::Stop, None);
         super::open::delete(work.env.disk().clone(), self.partition, self.log)
     }

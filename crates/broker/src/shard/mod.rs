@@ -64,6 +64,8 @@ pub(crate) struct ShardConfig {
     pub cluster_id: types::Uuid,
     pub me: types::BrokerId,
     pub open_mode: env::OpenMode,
+    /// Largest segment, whatever a topic's settings say.
+    pub segment_bytes_max: u32,
     pub retention_check_ms: i64,
     pub producer_id_expiration_ms: i64,
     pub decompressed_bytes_max: usize,

@@ -29,9 +29,15 @@ pub(crate) struct Opened<E: Env> {
 }
 
 /// A topic's settings, as a log takes them.
-pub(crate) fn log_config(config: &TopicConfig, mode: OpenMode) -> LogConfig {
+pub(crate) fn log_config(
+    config: &TopicConfig,
+    mode: OpenMode,
+    segment_bytes_max: u32,
+) -> LogConfig {
     LogConfig {
-        segment_bytes: u32::try_from(config.segment_bytes).unwrap_or(u32::MAX),
+        segment_bytes: u32::try_from(config.segment_bytes)
+            .unwrap_or(u32::MAX)
+            .min(segment_bytes_max),
         segment_ms: config.segment_ms,
         index_interval_bytes: u32::try_from(config.index_interval_bytes).unwrap_or(0),
         index_max_bytes: u32::try_from(config.segment_index_bytes).unwrap_or(u32::MAX),
@@ -100,7 +106,7 @@ pub(crate) fn open<E: Env>(
         partition: install.partition.partition,
     };
     let dir = config.log_dir.join(identity.dir_name());
-    let settings = log_config(&install.config, config.open_mode);
+    let settings = log_config(&install.config, config.open_mode, config.segment_bytes_max);
     let env = env.clone();
     let partition = install.partition;
     async move {

@@ -67,7 +67,11 @@ pub fn validate(bytes: Bytes, policy: &ProducePolicy) -> Result<Validated, Rejec
     let records = bytes.slice(HEADER_SIZE..);
     if codec == Codec::Lz4 && compression::lz4::has_dependent_blocks(&records) {
         let message = "The records are an lz4 frame whose blocks depend on each other";
-        return Err(Rejection::new(ErrorCode::CORRUPT_MESSAGE, RejectReason::Compression, message));
+        return Err(Rejection::new(
+            ErrorCode::CORRUPT_MESSAGE,
+            RejectReason::Compression,
+            message,
+        ));
     }
     let body = if codec == Codec::None {
         Some(records)
