@@ -101,7 +101,7 @@ def rust():
     def build(folder):
         command = [cargo, "build", "--quiet", "--release", "--locked", "--manifest-path", sources[0]]
         plain = {k: v for k, v in os.environ.items() if not k.startswith("CARGO_") or k == "CARGO_HOME"}
-        run(command, limit=1500, env=plain | {"CARGO_TARGET_DIR": str(folder)})
+        run(command, limit=600, env=plain | {"CARGO_TARGET_DIR": str(folder)})
 
     return [cached("rust", sources, build) / "release" / "rdkafka-client"], {}
 
