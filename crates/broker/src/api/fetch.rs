@@ -15,6 +15,7 @@ use protocol::fetch_response::{
 };
 use protocol::{FetchRequest, FetchResponse, Records, Str};
 use rand_core::Rng;
+use storage::error::ReadError;
 use tokio::sync::{Notify, oneshot};
 use types::{ErrorCode, LeaderEpoch, Mono, Offset, PartitionIndex, TopicPartition, Uuid};
 
@@ -221,6 +222,19 @@ impl<E: Env> Poll<E> {
         answers
     }
 
+    fn partition_of(&self, wanted: &Wanted) -> Option<TopicPartition> {
+        let view = self.context.view();
+        let topic = if self.version >= 13 {
+            view.topic_by_id(&wanted.topic_id)
+        } else {
+            view.topic_by_name(&wanted.topic)
+        };
+        topic.map(|topic| TopicPartition {
+            topic_id: topic.id,
+            partition: PartitionIndex(wanted.partition),
+        })
+    }
+
     /// Who leads, for a client that should ask somebody else (KIP-951).
     fn current_leader(&self, wanted: &Wanted) -> LeaderIdAndEpoch {
         let view = self.context.view();
@@ -289,6 +303,13 @@ impl<E: Env> Poll<E> {
                             topic = &*wanted.topic, partition = wanted.partition, %error,
                             "a read failed"
                         );
+                        if let ReadError::Faulty { from, to, .. } = error
+                            && let Some(partition) = self.partition_of(&wanted)
+                        {
+                            let shard = self.context.shard_of(&partition);
+                            let found = ShardMessage::Faulty(partition, from, to);
+                            let _ = self.context.shards[shard].send(found).await;
+                        }
                         data.error_code = read_error(&error).0;
                     }
                 }

@@ -10,7 +10,7 @@ use storage::error::{AppendError, ReadError};
 use storage::job::{JobDone, JobError};
 use storage::log::Log;
 use tokio::sync::{Notify, oneshot};
-use types::{ErrorCode, Offset, TopicPartition};
+use types::{ErrorCode, NextOffset, Offset, TopicPartition};
 
 use super::coordinator::{Coordinator, REPLAY_BYTES, Replayed};
 use super::message::{
@@ -323,6 +323,9 @@ impl<E: Env> Hosted<E> {
     pub fn keep_house(&mut self, work: &mut Work<E>) {
         let now = work.now();
         self.step(work, Input::ExpireProducers, None);
+        if !self.busy && self.replica.written_end() == self.replica.log_end() {
+            self.log.release_idle();
+        }
         let retained = self
             .log
             .apply_retention(now.wall, self.replica.high_watermark());
@@ -346,6 +349,17 @@ impl<E: Env> Hosted<E> {
         let mut install = self.install;
         install.config = self.config;
         install
+    }
+
+    /// A read found records damaged: they are not served any more, and the log remembers it.
+    pub fn mark_faulty(&mut self, work: &mut Work<E>, from: Offset, to: NextOffset) {
+        self.log.mark_faulty(from, to);
+        work.env.observe(Seen::Faulty {
+            partition: self.partition,
+            from,
+            to,
+        });
+        work.dirty.push(self.partition);
     }
 
     /// Whether a job of this log is under way.

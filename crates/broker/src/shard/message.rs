@@ -56,6 +56,8 @@ pub(crate) enum ShardMessage<D: env::Disk> {
         group::Request,
         oneshot::Sender<Result<group::Response, ErrorCode>>,
     ),
+    /// A read found these records damaged.
+    Faulty(TopicPartition, Offset, NextOffset),
     /// Close every log and answer when it is done.
     Stop(oneshot::Sender<()>),
 }

@@ -194,6 +194,11 @@ impl<E: Env> Shard<E> {
                     }
                 }
             }
+            ShardMessage::Faulty(partition, from, to) => {
+                if let Ok((hosted, work)) = self.open_slot(&partition) {
+                    hosted.mark_faulty(work, from, to);
+                }
+            }
             ShardMessage::Stop(reply) => self.stop(reply),
         }
     }

@@ -50,7 +50,9 @@ pub(crate) fn log_config(
             .retention_bytes
             .filter(|_| config.deletes())
             .map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
-        preallocate: config.preallocate,
+        // Room is reserved in steps that grow with the log, whatever Kafka's `preallocate` says: small
+        // logs stay small, and a large one does not run out of room in the middle of a write.
+        preallocate: true,
         mode,
         ..LogConfig::default()
     }

@@ -59,8 +59,8 @@ pub(crate) fn broker_config(settings: &Settings, cores: usize) -> Result<BrokerC
         cluster_id,
         log_dir: log_dir(settings)?,
         open_mode: match settings.get("ottla.disk.direct") {
-            Some("true") => OpenMode::Direct,
-            _ => OpenMode::Buffered,
+            Some("false") => OpenMode::Buffered,
+            _ => OpenMode::Direct,
         },
         shards: cores.max(1),
         limits: Limits {

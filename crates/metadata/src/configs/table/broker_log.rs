@@ -9,7 +9,7 @@ keys! {
         "The directories of the logs, separated by commas." Implemented;
     "ottla.disk.reserve.bytes" Long "67108864" [AtLeast(0)] Medium ReadOnly
         "Disk space that is left alone: with less free, produce requests are refused and everything else goes on." Implemented;
-    "ottla.disk.direct" Boolean "false" [Any] Medium ReadOnly
+    "ottla.disk.direct" Boolean "true" [Any] Medium ReadOnly
         "Whether logs are written past the page cache, which is faster where the disk allows it." Implemented;
     "log.dir.failure.timeout.ms" Long "30000" [AtLeast(1)] Low ReadOnly
         "How long a broker stays up when it cannot tell the controller that a directory failed." NoEffect(ONE);
