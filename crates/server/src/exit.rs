@@ -178,6 +178,14 @@ pub(crate) fn of(error: &anyhow::Error) -> Option<Exit> {
     Some(Exit::Failed)
 }
 
+/// An error of a configuration: asked wrongly, unless it is that a file is missing or may not be read.
+pub(crate) fn configuration(error: anyhow::Error) -> anyhow::Error {
+    match of(&error) {
+        Some(Exit::Failed) => Failure::usage(format!("{error:#}")).into(),
+        _ => error,
+    }
+}
+
 /// The outcome of a command about several items: each failure is told at once, and the exit code says whether
 /// there were any, or nothing else.
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@ use types::Uuid;
 
 use crate::cli::key_value;
 use crate::connect;
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::output::{self, Output, rows};
 use crate::settings::{Settings, node};
 
@@ -90,12 +90,10 @@ pub(crate) fn run(args: &Format, output: Output) -> Result<Exit> {
     if let Some(cluster) = args.cluster_id {
         told.push(("cluster.id".to_owned(), cluster.to_string()));
     }
-    let settings = Settings::gather(args.config.as_deref(), std::env::vars(), &told)?;
-    settings
-        .check(false)
-        .map_err(|error| Failure::usage(format!("{error:#}")))?;
-    let config =
-        node::broker_config(&settings, 1).map_err(|error| Failure::usage(format!("{error:#}")))?;
+    let settings = Settings::gather(args.config.as_deref(), std::env::vars(), &told)
+        .map_err(exit::configuration)?;
+    settings.check(false).map_err(exit::configuration)?;
+    let config = node::broker_config(&settings, 1).map_err(exit::configuration)?;
     let dir = config.log_dir.clone();
     let before = dir.join("meta.properties").exists();
     if before && !args.ignore_formatted {

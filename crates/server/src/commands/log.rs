@@ -394,13 +394,23 @@ async fn verify_all(env: &TokioEnv, args: &Verify, output: Output) -> Result<Exi
         });
     }
     let mut text = table(&rows);
+    let mut notes = 0;
     for row in &rows {
         for finding in &row.findings {
-            text.push_str(&format!(
-                "{}: {}/{}: {}\n",
-                finding.severity, row.dir, finding.file, finding.what
-            ));
+            if finding.severity == "note" && rows.len() > 1 {
+                notes += 1;
+            } else {
+                text.push_str(&format!(
+                    "{}: {}/{}: {}\n",
+                    finding.severity, row.dir, finding.file, finding.what
+                ));
+            }
         }
+    }
+    if notes > 0 {
+        text.push_str(&format!(
+            "{notes} notes of what a crash may leave and the next start deals with: `--output json` has them\n"
+        ));
     }
     output::list_as(output, &rows, &text)?;
     let unsound = rows.iter().filter(|row| !row.sound).count();

@@ -9,7 +9,7 @@ use env::{Either, race};
 use env_tokio::{Runtime, RuntimeOptions, Workers, shutdown_signal};
 
 use crate::cli::Serve;
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::output::{self, Output, rows};
 use crate::settings::{Settings, node};
 
@@ -26,12 +26,13 @@ pub(crate) fn run(args: &Serve, output: Output) -> Result<Exit> {
     if let Some(data) = &args.data {
         told.push(("log.dirs".to_owned(), data.display().to_string()));
     }
-    let settings = Settings::gather(args.config.as_deref(), std::env::vars(), &told)?;
-    for warning in settings.check(args.lenient)? {
+    let settings = Settings::gather(args.config.as_deref(), std::env::vars(), &told)
+        .map_err(exit::configuration)?;
+    for warning in settings.check(args.lenient).map_err(exit::configuration)? {
         tracing::warn!("{warning}");
     }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let config = node::broker_config(&settings, cores)?;
+    let config = node::broker_config(&settings, cores).map_err(exit::configuration)?;
     std::fs::create_dir_all(&config.log_dir).with_context(|| {
         format!(
             "the data directory {} cannot be made",

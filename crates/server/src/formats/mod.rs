@@ -192,7 +192,9 @@ impl Parser<'_> {
                 Piece::Headers(inner)
             }
             other => {
-                return Err(self.wrong(&format!("`%{other}` is not known; `%%` is a per cent sign")));
+                return Err(
+                    self.wrong(&format!("`%{other}` is not known; `%%` is a per cent sign"))
+                );
             }
         })
     }

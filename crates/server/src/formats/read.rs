@@ -364,7 +364,7 @@ mod tests {
         let records = all("json", b"{\"value\":\"a\"}\n\n{\"key\":\"k\"}").unwrap();
         assert_eq!(
             pairs(&records),
-            [(None, Some(b"a".as_slice())), (Some(b"k"), None)]
+            [(None, Some(b"a".as_slice())), (Some(b"k".as_slice()), None)]
         );
     }
 }

@@ -8,7 +8,7 @@ use metadata::configs::resolve::{broker_key_of_topic_key, family};
 use metadata::configs::{self, ConfigKey, Importance, Scope, Status, Update};
 
 use crate::cli::key_value;
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::output::{self, Output, rows};
 use crate::settings::{Settings, node};
 
@@ -78,7 +78,8 @@ rows! {
 
 /// Explains a key.
 pub(crate) fn run(args: &ExplainKey, output: Output) -> Result<Exit> {
-    let settings = Settings::gather(args.config.as_deref(), std::env::vars(), &args.settings)?;
+    let settings = Settings::gather(args.config.as_deref(), std::env::vars(), &args.settings)
+        .map_err(exit::configuration)?;
     let explained = keys(args.key.trim(), &settings);
     if explained.is_empty() {
         let key = &args.key;
@@ -160,6 +161,23 @@ fn explained(scope: Scope, scope_text: &str, key: &ConfigKey, settings: &Setting
     };
     let fallback = (names.is_empty()).then_some((key.name, key.default));
     let layers = layers(names, fallback, key.is_sensitive(), settings);
+    // A topic counts in milliseconds what its broker may be told in hours.
+    let unit = |layer: &Layer| {
+        let names = behind.map(family).unwrap_or_default();
+        names
+            .iter()
+            .find(|(name, _)| *name == layer.key)
+            .map_or(1, |(_, unit)| *unit)
+    };
+    let value = layers.iter().find(|layer| layer.wins).and_then(|layer| {
+        let number = layer.value.as_ref()?.trim().parse::<i64>().ok();
+        match (scope, unit(layer), number) {
+            (Scope::Topic, unit, Some(number)) if unit > 1 && number >= 0 => {
+                Some(number.saturating_mul(unit).to_string())
+            }
+            _ => layer.value.clone(),
+        }
+    });
     let (status, status_reason) = match key.status {
         Status::Implemented => ("implemented", None),
         Status::NoEffect(why) => ("no-effect", Some(why.to_owned())),
@@ -187,7 +205,7 @@ fn explained(scope: Scope, scope_text: &str, key: &ConfigKey, settings: &Setting
         .to_owned(),
         status: status.to_owned(),
         status_reason,
-        value: winner(&layers),
+        value,
         layers,
     }
 }
@@ -329,6 +347,18 @@ mod tests {
             assert_eq!(found[0].value.as_deref(), Some("5"), "{name}");
             assert_eq!(found[0].layers[1].key, "log.retention.hours");
         }
+        // What a topic counts in milliseconds may be said in hours.
+        let said = settings(&[("log.retention.hours", "2")]);
+        assert_eq!(
+            keys("retention.ms", &said)[0].value.as_deref(),
+            Some("7200000")
+        );
+        assert_eq!(
+            keys("retention.ms", &Settings::default())[0]
+                .value
+                .as_deref(),
+            Some("604800000")
+        );
     }
 
     #[test]

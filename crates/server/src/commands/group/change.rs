@@ -94,14 +94,14 @@ rows! {
         /// The offset now.
         offset: i64 => "OFFSET",
         /// Whether nothing was done.
-        dry_run: bool => "DRY-RUN",
+        dry_run: bool,
     }
     /// A group that was deleted, or would be.
     struct DeletedGroup {
         /// Its name.
         group: String => "GROUP",
         /// Whether nothing was done.
-        dry_run: bool => "DRY-RUN",
+        dry_run: bool,
     }
     /// An offset that was deleted, or would be.
     struct DeletedOffset {
@@ -114,7 +114,7 @@ rows! {
         /// The offset before.
         before: i64 => "BEFORE",
         /// Whether nothing was done.
-        dry_run: bool => "DRY-RUN",
+        dry_run: bool,
     }
 }
 

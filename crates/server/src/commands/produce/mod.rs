@@ -323,9 +323,10 @@ fn complete(mut record: ProducerRecord, args: &Produce) -> Result<ProducerRecord
         match &args.topic {
             Some(topic) => record.topic = Str::from(topic),
             None => {
-                return Err(
-                    Failure::usage("a record names no topic, and neither does the command").into(),
-                );
+                return Err(Failure::usage(
+                    "a record names no topic, and neither does the command",
+                )
+                .into());
             }
         }
     }

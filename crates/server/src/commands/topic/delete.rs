@@ -75,7 +75,7 @@ rows! {
         /// The greatest timestamp of a record.
         last_timestamp: Option<Time> => "LAST-TIMESTAMP",
         /// Whether nothing was done.
-        dry_run: bool => "DRY-RUN",
+        dry_run: bool,
     }
     /// A partition that was trimmed, or would be.
     struct Trimmed {
@@ -90,7 +90,7 @@ rows! {
         /// How many offsets go.
         removed: i64 => "REMOVED",
         /// Whether nothing was done.
-        dry_run: bool => "DRY-RUN",
+        dry_run: bool,
     }
 }
 

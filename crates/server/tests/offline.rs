@@ -1,0 +1,353 @@
+//! The program without a node: help, explanations, formatting, files.
+
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "tests of the program: processes, files and pipes of the operating system"
+)]
+
+mod common;
+
+use std::path::PathBuf;
+
+use common::{Ran, TempDir, run, run_with};
+use serde_json::Value;
+
+/// The texts of help, in the order in which people meet the commands. A change of any word shows here.
+#[test]
+fn help() {
+    const LEAVES: &[&str] = &[
+        "serve",
+        "format",
+        "topic create",
+        "topic list",
+        "topic describe",
+        "topic alter",
+        "topic delete",
+        "topic add-partitions",
+        "topic trim",
+        "topic offsets",
+        "produce",
+        "consume",
+        "group list",
+        "group describe",
+        "group seek",
+        "group delete",
+        "group delete-offsets",
+        "cluster info",
+        "config get",
+        "config set",
+        "config unset",
+        "config explain",
+        "explain",
+        "log dump",
+        "log verify",
+        "log repair",
+        "completions",
+        "man",
+        "version",
+    ];
+    let mut text = run(&[]).expect(0);
+    for leaf in LEAVES {
+        let args: Vec<&str> = leaf.split(' ').chain(["--help"]).collect();
+        text.push_str(&format!(
+            "\n======== ottla {leaf} ========\n{}",
+            run(&args).expect(0)
+        ));
+    }
+    insta::assert_snapshot!("help", text);
+}
+
+#[test]
+fn words_that_are_none_are_answered_with_the_nearest() {
+    for (args, near) in [
+        (&["topic", "lst"][..], "'list'"),
+        (&["tpoic"], "'topic'"),
+        (&["topic", "list", "--outptu", "json"], "'--output'"),
+        (&["explain", "NOT_ENOUGH_REPLICA"], "NOT_ENOUGH_REPLICAS"),
+        (
+            &["config", "explain", "log.retention.hour"],
+            "log.retention.hours",
+        ),
+    ] {
+        let ran = run(args);
+        assert!(
+            ran.stderr.contains(near) && ran.stdout.is_empty(),
+            "{args:?}: {}",
+            ran.stderr
+        );
+        assert!(matches!(ran.code, 2 | 4), "{args:?}: {}", ran.code);
+    }
+}
+
+#[test]
+fn asked_wrongly_is_two() {
+    for args in [
+        &["topic"][..],
+        &["topic", "create"],
+        &["topic", "alter", "t"],
+        &["consume", "t", "-f", "%z"],
+        &["consume", "t", "-o", "whenever"],
+        &["consume", "t", "-g", "g", "-o", "5"],
+        &["produce", "t", "-f", "%k%v"],
+        &["produce"],
+        &["topic", "list", "--timeout", "soon"],
+        &["topic", "list", "-b", "host:port"],
+        &["config", "get"],
+        &["config", "get", "--topic", "a", "--broker", "1"],
+        &["group", "seek", "g"],
+    ] {
+        let ran = run(args);
+        assert_eq!(ran.code, 2, "{args:?}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.is_empty() && !ran.stderr.is_empty());
+    }
+}
+
+#[test]
+fn errors_and_settings_are_explained() {
+    let text = run(&["explain", "19"]).expect(0);
+    assert_eq!(text, run(&["explain", "not_enough_replicas"]).expect(0));
+    insta::assert_snapshot!("explain_error", text);
+    let json = run(&["explain", "-1", "--output", "json"]).json();
+    assert_eq!(json["name"], "UNKNOWN_SERVER_ERROR");
+    insta::assert_snapshot!("explain_key", run(&["explain", "retention.ms"]).expect(0));
+    assert_eq!(run(&["explain", "32000"]).code, 4);
+}
+
+#[test]
+fn every_layer_of_a_setting_is_shown() {
+    let dir = TempDir::new();
+    let file = dir.join("server.properties");
+    std::fs::write(&file, "num.partitions=3\nlog.retention.hours=2\n").unwrap();
+    let file = file.to_str().unwrap();
+    let args = [
+        "config",
+        "explain",
+        "num.partitions",
+        "--config",
+        file,
+        "-X",
+        "num.partitions=9",
+    ];
+    let ran = run_with(&args, b"", |command| {
+        command
+            .env("KAFKA_NUM_PARTITIONS", "5")
+            .env("OTTLA_NUM_PARTITIONS", "7");
+    });
+    let text = ran.expect(0).replace(file, "FILE");
+    insta::assert_snapshot!("explain_layers", text);
+    let json = run(&[
+        "config",
+        "explain",
+        "retention.ms",
+        "--config",
+        file,
+        "--output",
+        "json",
+    ])
+    .json();
+    assert_eq!(json[0]["value"], "7200000");
+}
+
+#[test]
+fn a_directory_is_formatted_once() {
+    let dir = TempDir::new();
+    let data = dir.join("data");
+    let data = data.to_str().unwrap();
+    let id = run(&["format", "--random-id"]).expect(0);
+    let id = id.trim();
+    assert_eq!(id.len(), 22);
+    assert_ne!(run(&["format", "--random-id"]).expect(0).trim(), id);
+    let format = [
+        "format",
+        "--data",
+        data,
+        "--cluster-id",
+        id,
+        "--node-id",
+        "7",
+        "--output",
+        "json",
+    ];
+    let formatted = run(&format).json();
+    assert_eq!(formatted["cluster_id"], id);
+    assert_eq!(
+        (&formatted["node_id"], &formatted["formatted"]),
+        (&Value::from(7), &Value::from(true))
+    );
+    let meta = std::fs::read_to_string(format!("{data}/meta.properties")).unwrap();
+    assert!(
+        meta.contains(&format!("cluster.id={id}")) && meta.contains("node.id=7"),
+        "{meta}"
+    );
+    let again = run(&format);
+    assert!(
+        again.code == 7 && again.stderr.contains("formatted already"),
+        "{}",
+        again.stderr
+    );
+    let ignored = run(&[&format[..], &["--ignore-formatted"]].concat()).json();
+    assert_eq!(ignored["formatted"], false);
+    assert_eq!(ignored["directory_id"], formatted["directory_id"]);
+    // Another cluster's directory stays another cluster's.
+    let other = run(&[
+        "format",
+        "--data",
+        data,
+        "--node-id",
+        "7",
+        "-t",
+        "AAAAAAAAAAAAAAAAAAAAAQ",
+        "-g",
+    ]);
+    assert!(
+        other.code == 7 && other.stderr.contains("belongs to cluster"),
+        "{}",
+        other.stderr
+    );
+    assert_eq!(
+        std::fs::read_to_string(format!("{data}/meta.properties")).unwrap(),
+        meta
+    );
+}
+
+fn kafka_segments() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../storage/tests/kafka-segments")
+}
+
+/// What Kafka's own tool printed of the same files.
+#[test]
+fn kafkas_segments_are_dumped_as_kafka_dumps_them() {
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let dir = kafka_segments().join(format!("t-{codec}-0"));
+        let expected = std::fs::read_to_string(dir.join("dump.txt")).unwrap();
+        let log = dir.join("00000000000000000000.log");
+        let ours = run(&["log", "dump", log.to_str().unwrap(), "--records"]).expect(0);
+        let entries = |text: &str| -> Vec<String> {
+            let entry = |line: &&str| line.starts_with("baseOffset") || line.starts_with('|');
+            text.lines()
+                .filter(entry)
+                .map(|line| line.trim_end().to_owned())
+                .collect()
+        };
+        let (ours, expected) = (entries(&ours), entries(&expected));
+        assert!(!expected.is_empty());
+        assert_eq!(ours, expected, "{codec}");
+    }
+}
+
+#[test]
+fn a_dump_as_json_has_every_record() {
+    let dir = kafka_segments().join("t-zstd-0");
+    let dir = dir.to_str().unwrap();
+    let rows = run(&["log", "dump", dir, "--records", "--output", "json"]).json();
+    let rows = rows.as_array().unwrap();
+    let offsets: Vec<i64> = rows
+        .iter()
+        .filter(|row| row["kind"] == "record")
+        .map(|row| row["offset"].as_i64().unwrap())
+        .collect();
+    assert_eq!(offsets, (0..120).collect::<Vec<i64>>());
+    let lines = run(&["log", "dump", dir, "--records", "--output", "jsonl"]).expect(0);
+    assert_eq!(lines.lines().count(), rows.len());
+    assert!(
+        rows.iter()
+            .filter(|row| row["kind"] == "batch")
+            .all(|row| row["valid"] == true)
+    );
+}
+
+/// A copy that can be broken.
+fn copy_of(name: &str) -> (TempDir, PathBuf) {
+    let dir = TempDir::new();
+    let to = dir.join(name);
+    std::fs::create_dir(&to).unwrap();
+    for entry in std::fs::read_dir(kafka_segments().join(name)).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+    (dir, to)
+}
+
+fn verify(dir: &std::path::Path) -> Ran {
+    run(&["log", "verify", dir.to_str().unwrap(), "--output", "json"])
+}
+
+#[test]
+fn damage_is_found_and_not_made_up_for() {
+    let (_dir, log) = copy_of("t-none-0");
+    assert_eq!(verify(&log).json()[0]["sound"], true);
+    // One bit of a record in the first batch.
+    let segment = log.join("00000000000000000000.log");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    let found = verify(&log);
+    assert_eq!(found.code, 1, "{}", found.stdout);
+    let found: Value = serde_json::from_str(&found.stdout).unwrap();
+    assert_eq!(found[0]["sound"], false);
+    assert!(
+        found[0]["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|finding| finding["severity"] == "damage")
+    );
+    // A repair without a yes does nothing, and one with it makes no record up.
+    let dir = log.to_str().unwrap();
+    assert_eq!(run(&["log", "repair", dir]).code, 7);
+    run(&["log", "repair", dir, "--dry-run"]).expect(0);
+    assert_eq!(std::fs::read(&segment).unwrap(), bytes);
+    let repaired = run(&["log", "repair", dir, "--yes", "--output", "json"]);
+    assert_eq!(repaired.code, 3, "{}{}", repaired.stdout, repaired.stderr);
+    let repaired: Value = serde_json::from_str(&repaired.stdout).unwrap();
+    assert_ne!(repaired[0]["damaged"], serde_json::json!([]));
+    assert_eq!(verify(&log).code, 1);
+}
+
+#[test]
+fn what_is_not_there_is_four() {
+    for args in [
+        &["log", "dump", "/nowhere/at/all"][..],
+        &["log", "verify", "/nowhere/at/all"],
+        &["serve", "--config", "/nowhere/at/all"],
+    ] {
+        let ran = run(args);
+        assert_eq!(ran.code, 4, "{args:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("/nowhere/at/all"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn shells_and_manuals_are_served() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = run(&["completions", shell]).expect(0);
+        assert!(script.contains("add-partitions"), "{shell}");
+    }
+    let dir = TempDir::new();
+    run(&["man", dir.path().to_str().unwrap()]).expect(0);
+    let page = std::fs::read_to_string(dir.join("ottla-topic-create.1")).unwrap();
+    assert!(
+        page.contains("Create topics") && page.contains("kafka\\-topics.sh"),
+        "{page}"
+    );
+    assert!(dir.join("ottla.1").exists());
+}
+
+#[test]
+fn the_version_has_every_form() {
+    assert!(run(&["version"]).expect(0).starts_with("ottla 0."));
+    assert_eq!(
+        run(&["version", "--output", "json"]).json()["version"],
+        env!("CARGO_PKG_VERSION")
+    );
+    let schema = run(&["version", "--output", "help"]).json();
+    assert_eq!(schema["properties"]["version"]["type"], "string");
+}
+
+#[test]
+fn a_setting_that_nobody_knows_keeps_a_node_from_starting() {
+    let ran = run(&["serve", "-X", "log.retention.hour=3"]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("log.retention.hours"), "{}", ran.stderr);
+}
