@@ -334,7 +334,7 @@ def decode(results, broker):
             offsets,
             (
                 r'key: \{"type":"2","data":\{"group":"verifier"\}\} payload: \{"version":"\d","data":\{"protocolType":"consumer"',
-                r'"group":"verifier","topic":"verified","partition":2\}\} payload: \{"version":"\d","data":\{"offset":\d',
+                r'"group":"verifier","topic":"verified","partition":\d\}\} payload: \{"version":"\d","data":\{"offset":\d',
                 r'"group":"squad","topic":"grouped","partition":0\}\} payload: null|"group":"squad"\}\} payload: null',
             ),
         ),
