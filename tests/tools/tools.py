@@ -335,7 +335,8 @@ def decode(results, broker):
             (
                 r'key: \{"type":"2","data":\{"group":"verifier"\}\} payload: \{"version":"\d","data":\{"protocolType":"consumer"',
                 r'"group":"verifier","topic":"verified","partition":\d\}\} payload: \{"version":"\d","data":\{"offset":\d',
-                r'"group":"squad","topic":"grouped","partition":0\}\} payload: null|"group":"squad"\}\} payload: null',
+                r'"group":"squad","topic":"grouped","partition":0\}\} payload: <DELETE>',
+                r'"type":"2","data":\{"group":"squad"\}\} payload: <DELETE>',
             ),
         ),
         (
