@@ -31,19 +31,30 @@ struct Cli {
         value_enum,
         default_value_t,
         hide_possible_values = true,
+        help_heading = "Output",
         help = "The form of the result: table, json, jsonl, or help for its schema"
     )]
     output: Output,
     /// What is logged, on stderr: a level, or a list by module [default: info for serve, else warn].
-    #[arg(long, global = true, env = "OTTLA_LOG", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "OTTLA_LOG",
+        hide_env_values = true,
+        value_name = "FILTER",
+        help_heading = "Output"
+    )]
     log: Option<String>,
-    /// The form of log lines.
+    /// The form of log lines: text or json.
     #[arg(
         long,
         global = true,
         env = "OTTLA_LOG_FORMAT",
+        hide_env_values = true,
         value_enum,
-        default_value_t
+        default_value_t,
+        hide_possible_values = true,
+        help_heading = "Output"
     )]
     log_format: LogFormat,
     #[command(subcommand)]
@@ -82,7 +93,12 @@ Examples:
 Replaces: kafka-server-start.sh")]
 pub(crate) struct Serve {
     /// A configuration file: Kafka's server.properties, or ottla.toml.
-    #[arg(long, env = "OTTLA_CONFIG", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "OTTLA_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
     pub config: Option<PathBuf>,
     /// A setting, stronger than the file and the environment.
     #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = key_value)]

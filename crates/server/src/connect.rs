@@ -24,6 +24,7 @@ pub(crate) struct Connect {
         long,
         global = true,
         env = "OTTLA_BOOTSTRAP",
+        hide_env_values = true,
         default_value = "localhost:9092",
         value_name = "HOST:PORT,..."
     )]
@@ -60,7 +61,7 @@ impl Connect {
     ) -> Result<T> {
         let options = self.options()?;
         let limit = Some(self.timeout.saturating_add(GRACE));
-        run(limit, async |env| {
+        run(limit, OnSignal::End, async |env| {
             let mut admin = Admin::new(&env, options);
             command(&mut admin).await
         })
@@ -69,16 +70,27 @@ impl Connect {
     /// Runs a command that goes on until it is done or somebody presses Ctrl-C.
     pub(crate) fn stream<T>(
         &self,
+        on_signal: OnSignal,
         command: impl AsyncFnOnce(TokioEnv, ClientOptions) -> Result<T>,
     ) -> Result<T> {
         let options = self.options()?;
-        run(None, async |env| command(env, options).await)
+        run(None, on_signal, async |env| command(env, options).await)
     }
+}
+
+/// What Ctrl-C and SIGTERM do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnSignal {
+    /// They end the command where it is.
+    End,
+    /// The command hears them itself, because something is to be put in order first.
+    Heard,
 }
 
 /// Runs a command on this thread.
 pub(crate) fn run<T>(
     limit: Option<Duration>,
+    on_signal: OnSignal,
     command: impl AsyncFnOnce(TokioEnv) -> Result<T>,
 ) -> Result<T> {
     let options = RuntimeOptions {
@@ -88,7 +100,16 @@ pub(crate) fn run<T>(
     let runtime = Runtime::new(&options).context("the runtime cannot be started")?;
     let env = runtime.env().clone();
     let end = runtime.block_on(async {
-        let signal = shutdown_signal().context("signals cannot be heard")?;
+        let signal = match on_signal {
+            OnSignal::End => Some(shutdown_signal().context("signals cannot be heard")?),
+            OnSignal::Heard => None,
+        };
+        let signal = async {
+            match signal {
+                Some(signal) => signal.await,
+                None => std::future::pending().await,
+            }
+        };
         let clock = *env.clock();
         let late = async {
             match limit {

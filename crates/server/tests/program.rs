@@ -9,6 +9,8 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
 use common::{Node, run};
 use serde_json::Value;
@@ -445,4 +447,36 @@ fn nobody_there_is_an_exit_code_of_its_own() {
         |_| {},
     );
     assert_eq!(ran.code, 6, "{}", ran.stderr);
+}
+
+/// What was printed when somebody pressed Ctrl-C is committed, and the member has left.
+#[test]
+fn an_interrupted_member_commits_what_it_printed() {
+    let node = Node::start();
+    node.ask(&["topic", "create", "t", "-p", "1"]).expect(0);
+    node.ask_with(&["produce", "t"], b"a\nb\nc\n").expect(0);
+    let mut child = common::command()
+        .args(["consume", "t", "-g", "g", "-b", &node.bootstrap])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut printed = String::new();
+    for _ in 0..3 {
+        out.read_line(&mut printed).unwrap();
+    }
+    assert_eq!(printed, "a\nb\nc\n");
+    let killed = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let group = node
+        .ask(&["group", "describe", "g", "--output", "json"])
+        .json();
+    assert_eq!(
+        (&group[0]["state"], &group[0]["lag"]),
+        (&Value::from("Empty"), &Value::from(0))
+    );
 }

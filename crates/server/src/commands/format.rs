@@ -45,7 +45,12 @@ pub(crate) struct Format {
     #[arg(long, exclusive = true)]
     random_id: bool,
     /// The configuration file that `serve` will read.
-    #[arg(long, env = "OTTLA_CONFIG")]
+    #[arg(
+        long,
+        env = "OTTLA_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
     config: Option<PathBuf>,
     /// A setting that `serve` will be given.
     #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = key_value)]
@@ -76,7 +81,10 @@ rows! {
 /// Formats.
 pub(crate) fn run(args: &Format, output: Output) -> Result<Exit> {
     if args.random_id {
-        let id = connect::run(None, async |env| Ok(fresh::<1>(&env)))?[0].to_string();
+        let id = connect::run(None, connect::OnSignal::End, async |env| {
+            Ok(fresh::<1>(&env))
+        })?[0]
+            .to_string();
         output::value(output, &FreshId { id: id.clone() }, &id)?;
         return Ok(Exit::Ok);
     }
@@ -102,7 +110,7 @@ pub(crate) fn run(args: &Format, output: Output) -> Result<Exit> {
             "`--ignore-formatted` leaves it as it is and says so; to make it anew, empty it first";
         return Err(Failure::new(Exit::Precondition, text).next(next).into());
     }
-    let formatted = connect::run(None, async |env| {
+    let formatted = connect::run(None, connect::OnSignal::End, async |env| {
         let opened = LogDir::open(
             env.disk(),
             dir.clone(),

@@ -171,10 +171,12 @@ rows! {
 
 /// Runs a command about files.
 pub(crate) fn run(args: &LogArgs, output: Output) -> Result<Exit> {
-    connect::run(None, async |env| match &args.command {
-        Command::Dump(args) => self::dump_all(&env, args, output).await,
-        Command::Verify(args) => self::verify_all(&env, args, output).await,
-        Command::Repair(args) => self::repair_all(&env, args, output).await,
+    connect::run(None, connect::OnSignal::End, async |env| {
+        match &args.command {
+            Command::Dump(args) => self::dump_all(&env, args, output).await,
+            Command::Verify(args) => self::verify_all(&env, args, output).await,
+            Command::Repair(args) => self::repair_all(&env, args, output).await,
+        }
     })
 }
 

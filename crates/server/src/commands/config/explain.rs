@@ -28,7 +28,12 @@ pub(crate) struct ExplainKey {
     /// The key.
     key: String,
     /// The configuration file that `serve` would read.
-    #[arg(long, env = "OTTLA_CONFIG")]
+    #[arg(
+        long,
+        env = "OTTLA_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
     config: Option<PathBuf>,
     /// A setting that `serve` would be given.
     #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = key_value)]

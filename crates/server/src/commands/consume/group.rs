@@ -122,8 +122,15 @@ pub(super) async fn read(
             patience.check(&env, &format!("group {name}"))?;
         }
     };
-    printed.commit(&mut member).await.map_err(failed)?;
-    member.close().await.map_err(failed)?;
+    let leave = async {
+        printed.commit(&mut member).await?;
+        member.close().await
+    };
+    // A second Ctrl-C does not wait for that.
+    match race(leave, shutdown_signal()?).await {
+        Either::First(left) => left.map_err(failed)?,
+        Either::Second(_) => return Ok(Exit::Interrupted),
+    }
     Ok(exit)
 }
 

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use types::{Mono, Offset};
 
 use crate::commands::topic::{find, partitions_of};
-use crate::connect::Connect;
+use crate::connect::{Connect, OnSignal};
 use crate::exit::{Exit, Failure, Tally};
 use crate::formats::{self, Piece, json, write};
 use crate::output::{self, Output};
@@ -103,7 +103,11 @@ pub(crate) fn run(args: &Consume, output: Output) -> Result<Exit> {
         Some(text) => Some(Range::parse(text, Timestamp::now()).map_err(Failure::usage)?),
         None => None,
     };
-    args.connect.stream(async |env, options| {
+    let on_signal = match args.group {
+        Some(_) => OnSignal::Heard,
+        None => OnSignal::End,
+    };
+    args.connect.stream(on_signal, async |env, options| {
         let mut sink = Sink::new(pieces, output, args.num);
         match &args.group {
             None => read(args, env, options, range, &mut sink).await,

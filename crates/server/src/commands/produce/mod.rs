@@ -18,7 +18,7 @@ use env_tokio::TokioEnv;
 use protocol::Str;
 use records::{Codec, Header};
 
-use crate::connect::Connect;
+use crate::connect::{Connect, OnSignal};
 use crate::exit::{Exit, Failure};
 use crate::formats;
 use crate::formats::read::Reader;
@@ -151,8 +151,9 @@ pub(crate) fn run(args: &Produce, output: Output) -> Result<Exit> {
     if args.partition.is_some_and(|partition| partition < 0) {
         return Err(Failure::usage("--partition: a partition is a number from 0 on").into());
     }
-    args.connect
-        .stream(async |env, options| produce(args, env, options, reader, output).await)
+    args.connect.stream(OnSignal::End, async |env, options| {
+        produce(args, env, options, reader, output).await
+    })
 }
 
 fn options(args: &Produce) -> ProducerOptions {
