@@ -3,6 +3,7 @@
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
+    clippy::unwrap_used,
     reason = "tests of the program: processes, files and pipes of the operating system"
 )]
 
