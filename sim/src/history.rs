@@ -57,7 +57,8 @@ pub struct Inner {
     faulty: BTreeMap<TopicPartition, Vec<(i64, i64)>>,
     damage: bool,
     exercised: BTreeMap<&'static str, u64>,
-    unfinished: BTreeMap<String, bool>,
+    /// Clients that have not finished, each with its last error.
+    unfinished: BTreeMap<String, String>,
     draining: bool,
 }
 
@@ -108,7 +109,7 @@ impl History {
     pub fn new(damage: bool, sound_disk: bool) -> History {
         let mut ledger = Ledger::new();
         if !sound_disk {
-            ledger.disk_failed();
+            ledger.writes_may_be_lost();
         }
         History {
             inner: Arc::new(Mutex::new(Inner {
@@ -161,12 +162,12 @@ impl History {
 
     /// Power was lost.
     pub fn power_lost(&self) {
-        self.lock().ledger.power_lost();
+        self.lock().ledger.writes_may_be_lost();
     }
 
     /// The disk fails.
     pub fn disk_failed(&self) {
-        self.lock().ledger.disk_failed();
+        self.lock().ledger.writes_may_be_lost();
     }
 
     /// Whether clients should come to an end.
@@ -182,7 +183,7 @@ impl History {
 
     /// A client exists.
     pub fn register(&self, client: &str) {
-        self.lock().unfinished.insert(client.to_owned(), true);
+        self.lock().unfinished.insert(client.to_owned(), String::new());
     }
 
     /// A client has done what it was there for.
@@ -190,10 +191,25 @@ impl History {
         self.lock().unfinished.remove(client);
     }
 
+    /// A client met an error.
+    pub fn met(&self, client: &str, error: &dyn std::fmt::Display) {
+        if let Some(last) = self.lock().unfinished.get_mut(client) {
+            *last = error.to_string();
+        }
+    }
+
     /// Clients that have not finished.
     #[must_use]
     pub fn unfinished(&self) -> Vec<String> {
         self.lock().unfinished.keys().cloned().collect()
+    }
+
+    /// The same, with the last error of each.
+    #[must_use]
+    pub fn unfinished_because(&self) -> Vec<String> {
+        let inner = self.lock();
+        let each = inner.unfinished.iter();
+        each.map(|(client, error)| format!("{client} ({error})")).collect()
     }
 
     /// A topic for the load was created.
@@ -278,13 +294,18 @@ impl History {
             judge,
             reads,
             ledger,
+            topics,
             ..
         } = &mut *inner;
         judge.check("L11", wrong.is_none(), || wrong.unwrap_or_default());
         reads.batches(answer.at, answer.from, answer.high_watermark, &batches, judge);
+        // Answers from before a loss may still be on their way.
+        let stable = ledger.disk_is_sound() || topics.get(&answer.at.topic_id).is_none_or(|t| t.synced);
         for (offset, stamp) in stamps {
             ledger.read(answer.at, offset, stamp, judge);
-            reads.record(answer.at, offset, stamp, judge);
+            if stable {
+                reads.record(answer.at, offset, stamp, judge);
+            }
         }
         batches.last().map(|batch| batch.last + 1)
     }
@@ -303,7 +324,9 @@ impl History {
         inner
             .ledger
             .finish(at, audit.log_start, &audit.records, reported, &mut inner.judge);
-        for (offset, stamp) in &audit.records {
+        let synced = inner.topics.get(&at.topic_id).is_none_or(|t| t.synced);
+        let stable = synced || inner.ledger.disk_is_sound();
+        for (offset, stamp) in audit.records.iter().filter(|_| stable) {
             inner.reads.record(at, *offset, *stamp, &mut inner.judge);
         }
         if audit.reported.is_empty() {

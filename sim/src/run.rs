@@ -139,6 +139,8 @@ fn profile(scenario: &Scenario) -> Profile {
     profile.buggify = allowed.buggify;
     if !allowed.damage {
         profile.disk.tail_garbage_ppm = 0;
+        // What cannot be read counts as damaged.
+        profile.disk.read_error_ppm = 0;
     }
     profile.disk.capacity_bytes = 8 << 30;
     profile.limits.polls_max = 30_000_000;
@@ -152,7 +154,7 @@ fn broker_config(scenario: &Scenario) -> BrokerConfig {
         rack: None,
         listeners: vec![ListenerConfig {
             name: "PLAINTEXT".to_owned(),
-            host: String::new(),
+            host: "0.0.0.0".to_owned(),
             port: 9092,
             advertised: Some(("broker".to_owned(), 9092)),
         }],
@@ -170,6 +172,7 @@ fn broker_config(scenario: &Scenario) -> BrokerConfig {
             queued_request_bytes_max: cluster.queued_bytes_max,
             request_bytes_max: cluster.queued_bytes_max,
             disk_reserve_bytes: 1 << 20,
+            segment_bytes_max: cluster.segment_bytes_max,
             ..Limits::default()
         },
         static_configs: cluster.configs.clone(),
@@ -361,9 +364,10 @@ fn finish(
         }
         return Ok(());
     }
+    let because = history.unfinished_because();
     let error = control.last_start_error().filter(|_| !control.is_serving());
     let mut inner = history.lock();
-    liveness::judge_finish(&unfinished, scenario.drain_ms, error.as_deref(), &mut inner.judge);
+    liveness::judge_finish(&because, scenario.drain_ms, error.as_deref(), &mut inner.judge);
     match &inner.judge.violation {
         Some(violation) => Err(Failure::Violation(violation.to_string())),
         None => Ok(()),

@@ -72,6 +72,8 @@ pub struct Cluster {
     pub in_flight_max: usize,
     /// Fetch sessions at one time.
     pub fetch_sessions_max: usize,
+    /// Largest segment of a log.
+    pub segment_bytes_max: u32,
     /// Most bytes of requests at one time.
     pub queued_bytes_max: usize,
 }

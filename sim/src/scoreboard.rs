@@ -99,8 +99,8 @@ impl Board {
         let found = self.rows.iter().filter(|row| row.found.is_some()).count();
         let mut text = format!(
             "{found} of {} planted bugs found within {} seeds each (from seed {}); control over the same \
-             seeds: {} failed.\n\n| Bug | Crate | What is wrong | Seeds | Broken | As expected |\n\
-             |---|---|---|---|---|---|\n",
+             seeds: {} failed.\n\n| Bug | Crate | What is wrong | Seeds | Broken | As expected | Tests of |\n\
+             |---|---|---|---|---|---|---|\n",
             self.rows.len(),
             self.seeds,
             self.start,
@@ -120,8 +120,8 @@ impl Board {
             };
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {seeds} | {broken} | {right} |",
-                mutant.name, mutant.at, mutant.what
+                "| {} | {} | {} | {seeds} | {broken} | {right} | {} |",
+                mutant.name, mutant.at, mutant.what, mutant.tests
             );
         }
         text

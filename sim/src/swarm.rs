@@ -33,7 +33,16 @@ pub fn draw(seed: u64) -> Scenario {
     for _ in 0..1 + rng.index(4) {
         producers.push(producer(rng, topics.len()));
     }
-    let consumers: Vec<Consumer> = (0..rng.index(3)).map(|_| consumer(rng, topics.len())).collect();
+    let mut consumers: Vec<Consumer> =
+        (0..rng.index(3)).map(|_| consumer(rng, topics.len())).collect();
+    for consumer in &mut consumers {
+        // Readers before version 10 are refused what zstd compressed.
+        let index = consumer.topic;
+        let zstd = topics[index].configs.get("compression.type").is_some_and(|c| c == "zstd");
+        if zstd || producers.iter().any(|p| p.topic == index && p.codec == 4) {
+            consumer.version_max = consumer.version_max.max(11);
+        }
+    }
     let groups = if rng.coin() {
         (0..1 + rng.index(2)).map(|index| group(rng, index, topics.len())).collect()
     } else {
@@ -61,7 +70,7 @@ pub fn draw(seed: u64) -> Scenario {
         seed,
         schedule: seed,
         storm_ms,
-        drain_ms: 400_000,
+        drain_ms: 120_000,
         ending: [
             Ending::Nothing,
             Ending::CleanRestart,
@@ -92,13 +101,13 @@ fn cluster(rng: &mut ChaCha8Rng) -> Cluster {
     set("group.min.session.timeout.ms", 100);
     set("offsets.topic.num.partitions", 1 + rng.below(3));
     set("offsets.topic.replication.factor", 1);
-    set("offsets.topic.segment.bytes", rng.magnitude(2_000, 100_000));
     Cluster {
         shards: 1 + rng.index(3),
         direct: rng.coin(),
         configs,
         in_flight_max: 1 + rng.index(16),
         fetch_sessions_max: rng.index(4),
+        segment_bytes_max: rng.magnitude(8_000, 200_000) as u32,
         queued_bytes_max: rng.magnitude(200_000, 10_000_000) as usize,
     }
 }
@@ -106,7 +115,6 @@ fn cluster(rng: &mut ChaCha8Rng) -> Cluster {
 fn topic(rng: &mut ChaCha8Rng, index: usize) -> Topic {
     let mut configs = BTreeMap::new();
     let mut set = |key: &str, value: String| configs.insert(key.to_owned(), value);
-    set("internal.segment.bytes", text(rng.magnitude(8_000, 200_000)));
     set("index.interval.bytes", text(rng.magnitude(1, 8_192) - 1));
     if rng.chance(200_000) {
         set("segment.ms", text(rng.magnitude(50, 5_000)));
@@ -233,9 +241,10 @@ fn faults(rng: &mut ChaCha8Rng, storm_ms: u64, clients: usize, damage: bool) -> 
     class(rng, &mut all, storm_ms, 2, |rng| Fault::FailSync {
         drops: rng.coin(),
     });
+    // What cannot be read counts as damaged.
     class(rng, &mut all, storm_ms, 2, |rng| Fault::IoErrors {
-        reads: rng.below(3) as u32,
-        writes: rng.below(3) as u32,
+        reads: if damage { rng.below(3) as u32 } else { 0 },
+        writes: 1 + rng.below(2) as u32,
     });
     class(rng, &mut all, storm_ms, 2, |rng| Fault::NoSpace {
         calls: 1 + rng.below(4) as u32,

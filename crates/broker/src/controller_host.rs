@@ -481,14 +481,9 @@ impl<E: Env> ControllerHost<E> {
             let done = job.await;
             let outcome = self.log.finish_job(done);
             let fence = self.fence;
-            if let Some(error) = outcome.error {
-                if matches!(error, JobError::Full(_)) && outcome.rolled_back.is_none() {
-                    // Metadata are small: wait until there is room.
-                    self.sync_wanted = true;
-                    let clock = self.env.clock();
-                    clock.sleep_until(clock.mono().after_ms(500)).await;
-                    continue;
-                }
+            let is_full =
+                matches!(outcome.error, Some(JobError::Full(_))) && outcome.rolled_back.is_none();
+            if let Some(error) = outcome.error.filter(|_| !is_full) {
                 self.step(Input::IoFailed {
                     fence,
                     reason: error.to_string(),
@@ -505,6 +500,12 @@ impl<E: Env> ControllerHost<E> {
                 upto: outcome.durable,
             })
             .await?;
+            if is_full {
+                // What was synced counts. Metadata are small: wait until there is room for the rest.
+                self.sync_wanted = true;
+                let clock = self.env.clock();
+                clock.sleep_until(clock.mono().after_ms(500)).await;
+            }
         }
     }
 

@@ -85,14 +85,14 @@ impl Ledger {
         promise: Promise,
         judge: &mut Judge,
     ) {
+        if promise == Promise::Written && !self.disk_is_sound {
+            return;
+        }
         if self.writers[stamp.writer as usize].exactly_once {
             let place = *self.places.entry(stamp).or_insert((at, offset));
             judge.check("P3", place == (at, offset), || {
                 format!("{stamp} was acknowledged at {place:?} and at {offset}")
             });
-        }
-        if promise == Promise::Written && !self.disk_is_sound {
-            return;
         }
         let there = self.acked.entry(at).or_default();
         let known = there.entry(offset).or_insert(Ack { stamp, promise });
@@ -110,17 +110,20 @@ impl Ledger {
         self.refused.insert(stamp);
     }
 
-    /// Power was lost: what was merely written may be gone.
-    pub fn power_lost(&mut self) {
+    /// Power was lost, or the disk fails from now on or from time to time: what is merely written may be
+    /// gone. Acknowledgements that are still on their way cannot be told from those that come after it,
+    /// so none counts any more.
+    pub fn writes_may_be_lost(&mut self) {
+        self.disk_is_sound = false;
         for acks in self.acked.values_mut() {
             acks.retain(|_, ack| ack.promise == Promise::Synced);
         }
     }
 
-    /// The disk fails, from now on or from time to time: what is merely written may be lost.
-    pub fn disk_failed(&mut self) {
-        self.disk_is_sound = false;
-        self.power_lost();
+    /// Whether what is merely written is still there.
+    #[must_use]
+    pub fn disk_is_sound(&self) -> bool {
+        self.disk_is_sound
     }
 
     /// A log was opened with this end.
@@ -261,7 +264,7 @@ mod tests {
     fn power_voids_weak_promises_alone() {
         for (promise, lost) in [(Promise::Synced, Some("R10")), (Promise::Written, None)] {
             let (mut ledger, _, mut judge) = ledger(promise);
-            ledger.power_lost();
+            ledger.writes_may_be_lost();
             ledger.opened(AT, NextOffset(0), &mut judge);
             assert_eq!(judge.violation.map(|violation| violation.invariant), lost);
         }

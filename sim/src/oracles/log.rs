@@ -72,7 +72,10 @@ impl LogOracle {
         log.start = start;
         log.end = Some(end);
         log.high_watermark = None;
-        if !expected.synced || expected.damage {
+        if expected.synced && !expected.damage {
+            // Whoever recovers a log vouches for all of it.
+            log.synced = log.synced.max(end);
+        } else {
             log.synced = log.synced.min(end);
             log.committed = log.committed.min(end);
         }
@@ -298,6 +301,7 @@ mod tests {
             (1, start(3)),
             (1, appended(5, 9)),
             (2, opened(3, 5)),
+            (2, acked(4, 5)),
             (2, high_watermark(5)),
         ];
         assert_eq!(verdict(&history), None);

@@ -23,7 +23,8 @@ pub struct ReadBatch {
 #[derive(Clone, Debug, Default)]
 pub struct Reads {
     known: BTreeMap<TopicPartition, BTreeMap<i64, Stamp>>,
-    ends: BTreeMap<TopicPartition, (i64, i64)>,
+    /// By reader: what one was told may be newer than what is on its way to another.
+    ends: BTreeMap<(TopicPartition, String), (i64, i64)>,
 }
 
 impl Reads {
@@ -96,16 +97,24 @@ impl Reads {
             }
         }
         if !promised {
-            self.ends.remove(&at);
+            self.ends.retain(|(other, _), _| *other != at);
         }
     }
 
-    /// Judges the ends that ListOffsets gave. Both were asked for after the answers before had come.
-    pub fn ends(&mut self, at: TopicPartition, earliest: i64, latest: i64, judge: &mut Judge) {
+    /// Judges the ends that ListOffsets gave one reader, the earliest first.
+    pub fn ends(
+        &mut self,
+        at: TopicPartition,
+        reader: &str,
+        earliest: i64,
+        latest: i64,
+        judge: &mut Judge,
+    ) {
         judge.check("L3", earliest <= latest, || {
             format!("{} starts at {earliest} and ends at {latest}", show(at))
         });
-        if let Some((first, last)) = self.ends.insert(at, (earliest, latest)) {
+        let slot = (at, reader.to_owned());
+        if let Some((first, last)) = self.ends.insert(slot, (earliest, latest)) {
             judge.check("W4", first <= earliest && last <= latest, || {
                 format!("{} went from {first}..{last} to {earliest}..{latest}", show(at))
             });
@@ -167,10 +176,10 @@ mod tests {
         assert_eq!(lost.violation.map(|v| v.invariant), Some("R9"));
         reads.opened(AT, NextOffset(0), false, &mut judge);
         reads.record(AT, 0, stamp(1), &mut judge);
-        reads.ends(AT, 0, 5, &mut judge);
-        reads.ends(AT, 1, 5, &mut judge);
+        reads.ends(AT, "r", 0, 5, &mut judge);
+        reads.ends(AT, "r", 1, 5, &mut judge);
         assert_eq!(judge.violation, None);
-        reads.ends(AT, 1, 4, &mut judge);
+        reads.ends(AT, "r", 1, 4, &mut judge);
         assert_eq!(judge.violation.map(|v| v.invariant), Some("W4"));
     }
 }

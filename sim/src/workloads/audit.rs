@@ -11,7 +11,7 @@ use records::Batches;
 use types::ErrorCode;
 use world::SimEnv;
 
-use super::{Client, group};
+use super::{Client, consume, group};
 use crate::history::{Audit, TopicFacts, partition_of, stamps_of};
 use crate::oracles::admin::Found;
 use crate::oracles::producer::Sequenced;
@@ -79,11 +79,13 @@ async fn read_back(
         match ErrorCode(answer.error_code) {
             ErrorCode::NONE => {}
             ErrorCode::OFFSET_OUT_OF_RANGE => {
-                from = answer.log_start_offset.max(0);
+                let ends = consume::look_at_ends(client, cluster, topic, partition).await;
+                from = ends.map_or(from, |(earliest, _)| earliest);
                 client.sleep_ms(20).await;
                 continue;
             }
-            _ => {
+            error => {
+                client.history.met(&client.name, &format!("{}-{partition}: {error}", topic.name));
                 refusals += 1;
                 if damage && refusals > 20 {
                     return None;

@@ -37,7 +37,14 @@ pub async fn run(client: Client, spec: scenario::Consumer, topic: String) {
         let mut at_end = false;
         match answer {
             Ok((answer, asked)) => {
-                at_end = take(&client, &topic, &mut positions, answer, &asked);
+                let mut lost = Vec::new();
+                at_end = take(&client, &topic, &mut positions, answer, &asked, &mut lost);
+                for partition in lost {
+                    let found = look_at_ends(&client, &mut cluster, &topic, partition).await;
+                    if let Some((earliest, _)) = found {
+                        positions.insert(partition, earliest);
+                    }
+                }
             }
             Err(error) => {
                 client.judge(&error);
@@ -142,6 +149,7 @@ fn take(
     positions: &mut BTreeMap<i32, i64>,
     answer: FetchResponse,
     asked: &BTreeMap<i32, i64>,
+    out_of_range: &mut Vec<i32>,
 ) -> bool {
     let mut moved = false;
     for partition in answer.responses.into_iter().flat_map(|t| t.partitions) {
@@ -168,24 +176,27 @@ fn take(
                 }
                 moved |= partition.high_watermark > *position;
             }
+            // Records were deleted, or lost by a topic that does not sync.
             ErrorCode::OFFSET_OUT_OF_RANGE => {
-                // Records were deleted, or lost by a topic that does not sync.
-                *position = partition.log_start_offset.max(0);
+                out_of_range.push(index);
                 moved = true;
             }
-            _ => moved = true,
+            error => {
+                client.history.met(&client.name, &format!("partition {index}: {error}"));
+                moved = true;
+            }
         }
     }
     !moved
 }
 
 /// Asks for both ends of a partition.
-async fn look_at_ends(
+pub async fn look_at_ends(
     client: &Client,
     cluster: &mut Cluster<SimEnv>,
     topic: &TopicFacts,
     partition: i32,
-) {
+) -> Option<(i64, i64)> {
     let place = Place::new(topic.name.as_str(), partition);
     let mut found = Vec::new();
     for spec in [OffsetSpec::Earliest, OffsetSpec::Latest] {
@@ -200,13 +211,16 @@ async fn look_at_ends(
             None => {}
         }
     }
-    // Another reader may be told in between: only ends asked for one after the other can be compared,
-    // so each reader's are judged for what they say of each other.
-    if let [earliest, latest] = found[..] {
-        let mut inner = client.history.lock();
-        let holds = earliest.0 <= latest.0 || topic.retention;
-        inner.judge.check("L3", holds, || {
-            format!("{place} starts at {earliest:?} and ends at {latest:?}")
-        });
+    let [earliest, latest] = found[..] else {
+        return None;
+    };
+    let at = partition_of(topic.id, partition);
+    let mut inner = client.history.lock();
+    let inner = &mut *inner;
+    if !topic.synced {
+        // It may lose its end, and an answer from before that may still be on its way.
+        return Some((earliest.0, latest.0));
     }
+    inner.reads.ends(at, &client.name, earliest.0, latest.0, &mut inner.judge);
+    Some((earliest.0, latest.0))
 }

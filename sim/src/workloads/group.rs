@@ -427,6 +427,9 @@ pub async fn look_at_commit(
         }
     };
     let Some(value) = found else {
+        if let Ok(answer) = &answer {
+            client.history.met(&client.name, &format!("OffsetFetch: {answer:?}"));
+        }
         return false;
     };
     let mut inner = client.history.lock();

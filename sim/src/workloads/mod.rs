@@ -77,6 +77,7 @@ impl Client {
 
     /// Judges an error: a broker may refuse, vanish and be slow, but not talk nonsense.
     pub fn judge(&self, error: &Error) {
+        self.history.met(&self.name, error);
         let mut inner = self.history.lock();
         let result = match error {
             Error::Protocol { detail, .. } => Err(&**detail),

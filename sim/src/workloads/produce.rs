@@ -194,6 +194,7 @@ async fn identity(client: &Client, cluster: &mut Cluster<world::SimEnv>) -> Opti
                 client::Repeat::Always,
                 deadline,
                 |_| InitProducerIdRequest {
+                    transactional_id: None,
                     transaction_timeout_ms: 60_000,
                     producer_id: -1,
                     producer_epoch: -1,

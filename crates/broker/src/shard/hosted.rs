@@ -384,11 +384,13 @@ impl<E: Env> Hosted<E> {
         self.busy = false;
         let outcome = self.log.finish_job(done);
         let fence = self.fence;
+        let mut waits_for_room = false;
         match outcome.error {
+            // What was written and synced counts; the rest is tried again.
             Some(JobError::Full(_)) if outcome.rolled_back.is_none() => {
                 self.sync_wanted = true;
                 work.retry(self.partition);
-                return false;
+                waits_for_room = true;
             }
             Some(error) => {
                 // Whoever waits is told that the outcome is unknown. After a disk that was merely full
@@ -427,7 +429,9 @@ impl<E: Env> Hosted<E> {
             self.log_start_wanted = None;
             self.step(work, Input::LogStartMoved { fence, to }, None);
         }
-        work.dirty.push(self.partition);
+        if !waits_for_room {
+            work.dirty.push(self.partition);
+        }
         false
     }
 
