@@ -46,6 +46,22 @@ pub(crate) fn run(root: &Path, extent: Extent) -> Result<()> {
         cargo(root, &["test", "--quiet", "-p", "ottla-tests", "--lib"])
     })?;
     if extent == Extent::Full {
+        let sim = [
+            "run",
+            "--quiet",
+            "--profile",
+            "sim",
+            "-p",
+            "ottla-sim",
+            "--bin",
+            "ottla-sim",
+            "--",
+        ];
+        let simulate = |args: &[&str]| cargo(root, &[&sim[..], args].concat());
+        step("simulator", || {
+            simulate(&["run", "--seeds", "2000", "--threads", "2"])
+        })?;
+        step("determinism", || simulate(&["meta", "--seed", "7"]))?;
         step("release build", || {
             cargo(root, &["build", "--quiet", "--release", "--bin", "ottla"])
         })?;
