@@ -73,6 +73,9 @@ enum Command {
     Config(config::Config),
     Explain(explain::Explain),
     Log(log::LogArgs),
+    /// Run nodes in a simulated world: run, replay, meta.
+    #[command(disable_help_flag = true)]
+    Sim(Sim),
     Completions(shell::Completions),
     Man(shell::Man),
     Version(version::Version),
@@ -114,6 +117,19 @@ pub(crate) struct Serve {
     pub lenient: bool,
 }
 
+/// What `ottla sim` takes: the simulator reads it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  ottla sim --help
+  ottla sim meta --seed 1
+  ottla sim run --seeds 100")]
+struct Sim {
+    /// See `ottla sim --help`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
 /// Reads `KEY=VALUE`.
 pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -131,6 +147,10 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         // A terminal that is gone has nobody to tell.
         let _ = Cli::command().print_long_help();
         return Exit::Ok.into();
+    }
+    // The simulator reads its line itself: its `--output` and `--help` are its own.
+    if args[1] == "sim" {
+        return ExitCode::from(sim::cli::main(args.into_iter().skip(2)));
     }
     if let Some(schema) = asked_for_schema(&args) {
         return end(output::value(Output::Json, &schema, "").map(|()| Exit::Ok));
@@ -168,6 +188,10 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Command::Config(args) => config::run(args, output),
         Command::Explain(args) => explain::run(args, output),
         Command::Log(args) => log::run(args, output),
+        Command::Sim(args) => {
+            let code = sim::cli::main(args.arguments.iter().cloned());
+            Ok(if code == 0 { Exit::Ok } else { Exit::Failed })
+        }
         Command::Completions(args) => shell::completions(args, Cli::command()),
         Command::Man(args) => shell::man(args, Cli::command()),
         Command::Version(_) => version::run(output),
@@ -248,7 +272,7 @@ mod tests {
             let help = command.render_long_help().to_string();
             assert!(help.contains("Examples:"), "{words:?} has no examples");
             assert!(command.get_about().is_some(), "{words:?} has no summary");
-            if !matches!(words[..], ["completions" | "man"]) {
+            if !matches!(words[..], ["completions" | "man" | "sim"]) {
                 let schema =
                     shapes::of(&words).unwrap_or_else(|| panic!("{words:?} has no schema"));
                 assert!(schema.is_object());
