@@ -109,7 +109,9 @@ class Producer(Actor):
 
     def new(self, connection):
         """Makes and sends one request with a batch for one partition or two."""
-        open_ = [p for p in range(PARTITIONS) if len(self.pending[p]) < IN_FLIGHT]
+        # One batch until a partition has acknowledged something: a leader that does not know the producer takes
+        # any sequence for its first, so a refusal of the first batch must not be followed by the second.
+        open_ = [p for p in range(PARTITIONS) if len(self.pending[p]) < (IN_FLIGHT if self.acked[p] else 1)]
         if not open_:
             return False
         parts, tag = {}, {}
