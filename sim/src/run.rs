@@ -141,6 +141,7 @@ fn profile(scenario: &Scenario) -> Profile {
         profile.disk.tail_garbage_ppm = 0;
         // What cannot be read counts as damaged.
         profile.disk.read_error_ppm = 0;
+        profile.disk.sticky_error_ppm = 0;
     }
     profile.disk.capacity_bytes = 8 << 30;
     profile.limits.polls_max = 30_000_000;

@@ -140,14 +140,15 @@ impl LogDir {
             "version=1\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={fresh_directory}\n"
         );
         let meta = path.join(META);
-        files::replace_durably(disk, &meta, Bytes::from(text))
-            .await
-            .map_err(StorageError::io(&meta))?;
+        // The directory's name first: where META is found, nobody looks at the parent again.
         if let Some(parent) = path.parent() {
             disk.sync_dir(parent)
                 .await
                 .map_err(StorageError::io(parent))?;
         }
+        files::replace_durably(disk, &meta, Bytes::from(text))
+            .await
+            .map_err(StorageError::io(&meta))?;
         Ok(LogDir {
             path: path.to_path_buf(),
             cluster_id,

@@ -72,9 +72,10 @@ impl LogOracle {
         log.start = start;
         log.end = Some(end);
         log.high_watermark = None;
-        if expected.synced && !expected.damage {
+        if expected.synced {
             // Whoever recovers a log vouches for all of it.
-            log.synced = log.synced.max(end);
+            log.synced = end;
+            log.committed = log.committed.min(end);
         } else {
             log.synced = log.synced.min(end);
             log.committed = log.committed.min(end);
@@ -126,6 +127,11 @@ impl LogOracle {
                 next_offset,
                 ..
             } => {
+                if log.end.is_none() {
+                    // The metadata log is not opened aloud.
+                    let start = log.start;
+                    Self::opened(log, at, start, base_offset.end_before(), expected, judge);
+                }
                 if let Some(end) = log.end {
                     judge.check("L1", base_offset.end_before() == end, || {
                         format!("{} appends at {base_offset:?}, its end is {end:?}", show(at))
@@ -310,11 +316,12 @@ mod tests {
     #[test]
     fn each_lie_is_seen() {
         let begun = [(1, opened(0, 0)), (1, appended(0, 5))];
-        let lies: [(&str, Vec<(u32, Seen)>); 9] = [
+        let lies: [(&str, Vec<(u32, Seen)>); 10] = [
             ("L1", vec![(1, appended(6, 7))]),
             ("L3", vec![(1, synced(6))]),
             ("L3", vec![(1, high_watermark(6))]),
             ("L6", vec![(1, synced(5)), (2, opened(0, 4))]),
+            ("L6", vec![(1, synced(5)), (2, appended(0, 1))]),
             ("L9", vec![(1, synced(4)), (1, acked(0, 5))]),
             ("R8", vec![(1, high_watermark(4)), (1, high_watermark(3))]),
             ("R8", vec![(1, high_watermark(4)), (2, opened(0, 3))]),
