@@ -46,15 +46,24 @@ const SYNC_PATIENCE_MS: i64 = 1_000;
 
 /// What a shard holds of a partition.
 enum Slot<E: Env> {
-    /// Its log is being opened; messages wait.
+    /// Its log is being opened; batches wait in the order they came, or a producer that does not wait for
+    /// its first answer would find its second batch accepted and its first refused.
     Opening {
         install: Install,
-        backlog: Vec<ShardMessage<E::Disk>>,
+        batches: Vec<WaitingBatch>,
     },
     /// It is served.
     Open(Box<Hosted<E>>),
     /// It cannot be served until the node restarts. The log says why.
     Offline,
+}
+
+/// A batch for a log that is being opened.
+struct WaitingBatch {
+    request: u64,
+    index: usize,
+    batch: records::Validated,
+    acks: partition::Acks,
 }
 
 /// Settings that all shards share.
@@ -226,7 +235,7 @@ impl<E: Env> Shard<E> {
             None => {
                 let slot = Slot::Opening {
                     install: install.clone(),
-                    backlog: Vec::new(),
+                    batches: Vec::new(),
                 };
                 self.slots.insert(install.partition, slot);
                 self.open(install);
@@ -250,7 +259,7 @@ impl<E: Env> Shard<E> {
             partition,
             Slot::Opening {
                 install,
-                backlog: Vec::new(),
+                batches: Vec::new(),
             },
         );
         self.work.retry(partition);
@@ -260,7 +269,30 @@ impl<E: Env> Shard<E> {
         match self.slots.remove(&partition) {
             Some(Slot::Open(hosted)) => self.jobs.push(Box::pin(hosted.delete(&mut self.work))),
             // The open job finds nobody waiting for it and removes what it opened.
-            Some(Slot::Opening { .. } | Slot::Offline) | None => {}
+            Some(Slot::Opening { batches, .. }) => {
+                for waiting in batches {
+                    let error = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+                    self.work
+                        .produces
+                        .refuse(waiting.request, waiting.index, error, None);
+                }
+            }
+            Some(Slot::Offline) | None => {}
+        }
+    }
+
+    /// Batches of a request that wait for a log to be opened have waited long enough.
+    fn give_up(&mut self, request: u64) {
+        for slot in self.slots.values_mut() {
+            let Slot::Opening { batches, .. } = slot else {
+                continue;
+            };
+            for waiting in batches.extract_if(.., |waiting| waiting.request == request) {
+                let error = ErrorCode::REQUEST_TIMED_OUT;
+                self.work
+                    .produces
+                    .refuse(request, waiting.index, error, None);
+            }
         }
     }
 
@@ -298,7 +330,7 @@ impl<E: Env> Shard<E> {
 
     fn opened(&mut self, opened: Opened<E>) {
         let partition = opened.partition;
-        let Some(Slot::Opening { install, backlog }) = self.slots.remove(&partition) else {
+        let Some(Slot::Opening { install, batches }) = self.slots.remove(&partition) else {
             // Deleted while it was being opened.
             if let Ok(log) = opened.result {
                 let disk = self.work.env.disk().clone();
@@ -323,8 +355,8 @@ impl<E: Env> Shard<E> {
                 self.slots.insert(partition, Slot::Offline);
             }
         }
-        for message in backlog {
-            self.take(message);
+        for waiting in batches {
+            self.append(partition, waiting);
         }
         self.close_if_stopping(partition);
     }
@@ -343,12 +375,34 @@ impl<E: Env> Shard<E> {
         let (acks, batches) = (produce.acks, produce.batches);
         self.work.produces.attach(request, produce.reply);
         for (index, (partition, batch)) in batches.into_iter().enumerate() {
-            match self.open_slot(&partition) {
-                Ok((hosted, work)) => hosted.produce(work, request, index, batch, acks),
-                Err(error) => self.work.produces.refuse(request, index, error, None),
-            }
+            self.append(
+                partition,
+                WaitingBatch {
+                    request,
+                    index,
+                    batch,
+                    acks,
+                },
+            );
         }
         self.work.produces.settle(request);
+    }
+
+    fn append(&mut self, partition: TopicPartition, waiting: WaitingBatch) {
+        if let Some(Slot::Opening { batches, .. }) = self.slots.get_mut(&partition) {
+            batches.push(waiting);
+            return;
+        }
+        let WaitingBatch {
+            request,
+            index,
+            batch,
+            acks,
+        } = waiting;
+        match self.open_slot(&partition) {
+            Ok((hosted, work)) => hosted.produce(work, request, index, batch, acks),
+            Err(error) => self.work.produces.refuse(request, index, error, None),
+        }
     }
 
     fn fetch(&mut self, fetch: Fetch<E::Disk>) {
@@ -422,6 +476,9 @@ impl<E: Env> Shard<E> {
         while let Some(timer) = self.work.timers.due(now.mono) {
             match timer {
                 Timer::ProduceTimeout(request) => {
+                    if self.work.produces.is_waiting(request) {
+                        self.give_up(request);
+                    }
                     for (partition, token) in self.work.produces.waiting_tokens(request) {
                         if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition) {
                             hosted.timed_out(&mut self.work, token);

@@ -57,6 +57,11 @@ impl Produces {
         }
     }
 
+    /// Whether a request has not been answered yet.
+    pub fn is_waiting(&self, request: u64) -> bool {
+        self.in_flight.contains_key(&request)
+    }
+
     /// Batches of a request that still wait.
     pub fn waiting_tokens(&self, request: u64) -> Vec<(TopicPartition, u64)> {
         let Some(in_flight) = self.in_flight.get(&request) else {
