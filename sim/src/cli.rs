@@ -171,7 +171,9 @@ fn run(campaign: &Campaign, threads: u64, output: Output) -> u8 {
         });
         let parts: Vec<_> = parts.collect();
         let joined = parts.into_iter().map(|part| part.join());
-        joined.map(|report| report.expect("worlds keep their panics")).collect()
+        joined
+            .map(|report| report.expect("worlds keep their panics"))
+            .collect()
     });
     let mut report = Report {
         start: campaign.start,
@@ -255,11 +257,18 @@ fn replay(file: &Path, tail: Option<usize>) -> u8 {
     }
     match outcome.failure {
         Some(failure) => {
-            println!("FAIL {} at {:.3}s", failure.violation, failure.at_ns as f64 / 1e9);
+            println!(
+                "FAIL {} at {:.3}s",
+                failure.violation,
+                failure.at_ns as f64 / 1e9
+            );
             1
         }
         None => {
-            println!("passed: {} events, hash {:#x}", outcome.events, outcome.fingerprint.hash);
+            println!(
+                "passed: {} events, hash {:#x}",
+                outcome.events, outcome.fingerprint.hash
+            );
             0
         }
     }

@@ -63,6 +63,12 @@ pub struct Inner {
 }
 
 impl Inner {
+    /// Whether durable bytes may be damaged.
+    #[must_use]
+    pub fn has_damage(&self) -> bool {
+        self.damage
+    }
+
     /// Whether so many topics of the load are there.
     #[must_use]
     pub fn topics_are_there(&self, count: usize) -> bool {
@@ -183,7 +189,9 @@ impl History {
 
     /// A client exists.
     pub fn register(&self, client: &str) {
-        self.lock().unfinished.insert(client.to_owned(), String::new());
+        self.lock()
+            .unfinished
+            .insert(client.to_owned(), String::new());
     }
 
     /// A client has done what it was there for.
@@ -209,7 +217,8 @@ impl History {
     pub fn unfinished_because(&self) -> Vec<String> {
         let inner = self.lock();
         let each = inner.unfinished.iter();
-        each.map(|(client, error)| format!("{client} ({error})")).collect()
+        each.map(|(client, error)| format!("{client} ({error})"))
+            .collect()
     }
 
     /// A topic for the load was created.
@@ -298,9 +307,16 @@ impl History {
             ..
         } = &mut *inner;
         judge.check("L11", wrong.is_none(), || wrong.unwrap_or_default());
-        reads.batches(answer.at, answer.from, answer.high_watermark, &batches, judge);
+        reads.batches(
+            answer.at,
+            answer.from,
+            answer.high_watermark,
+            &batches,
+            judge,
+        );
         // Answers from before a loss may still be on their way.
-        let stable = ledger.disk_is_sound() || topics.get(&answer.at.topic_id).is_none_or(|t| t.synced);
+        let stable =
+            ledger.disk_is_sound() || topics.get(&answer.at.topic_id).is_none_or(|t| t.synced);
         for (offset, stamp) in stamps {
             ledger.read(answer.at, offset, stamp, judge);
             if stable {
@@ -317,13 +333,25 @@ impl History {
         let damage = inner.damage;
         let none = Vec::new();
         let faulty = inner.faulty.get(&at).unwrap_or(&none);
+        // With one copy nobody can tell a last write that went elsewhere from one that never was.
+        let end = audit
+            .records
+            .last_key_value()
+            .map_or(0, |(offset, _)| offset + 1);
         let reported = |offset: i64| {
             let within = |(from, to): &&(i64, i64)| (*from..*to).contains(&offset);
-            damage && (audit.reported.iter().any(|r| within(&r)) || faulty.iter().any(|r| within(&r)))
+            damage
+                && (offset >= end
+                    || audit.reported.iter().any(|r| within(&r))
+                    || faulty.iter().any(|r| within(&r)))
         };
-        inner
-            .ledger
-            .finish(at, audit.log_start, &audit.records, reported, &mut inner.judge);
+        inner.ledger.finish(
+            at,
+            audit.log_start,
+            &audit.records,
+            reported,
+            &mut inner.judge,
+        );
         let synced = inner.topics.get(&at.topic_id).is_none_or(|t| t.synced);
         let stable = synced || inner.ledger.disk_is_sound();
         for (offset, stamp) in audit.records.iter().filter(|_| stable) {
@@ -372,7 +400,9 @@ impl History {
             let ranges = inner.faulty.entry(partition).or_default();
             ranges.push((from.0, to.0));
             inner.judge.check("L6", damage, || {
-                format!("{partition:?} has a broken range {from:?} to {to:?}, and nothing was damaged")
+                format!(
+                    "{partition:?} has a broken range {from:?} to {to:?}, and nothing was damaged"
+                )
             });
         }
         inner

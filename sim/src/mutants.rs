@@ -438,7 +438,10 @@ mod tests {
     #[test]
     fn the_list_is_true() {
         let mut text = String::new();
-        read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates"), &mut text);
+        read(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates"),
+            &mut text,
+        );
         for mutant in MUTANTS {
             let spot = format!("mutant!(\"{}\")", mutant.name);
             assert!(text.contains(&spot), "{}", mutant.name);

@@ -55,7 +55,10 @@ pub fn decode(value: &[u8]) -> Result<Stamp, String> {
     };
     let stamp = Stamp { writer, seq };
     if len as usize != value.len() {
-        return Err(format!("{stamp} has {} bytes instead of {len}", value.len()));
+        return Err(format!(
+            "{stamp} has {} bytes instead of {len}",
+            value.len()
+        ));
     }
     match (HEAD..value.len()).find(|at| value[*at] != filler(stamp, *at)) {
         Some(at) => Err(format!("{stamp} has a wrong byte at {at}")),

@@ -74,7 +74,13 @@ pub fn run_scenario(scenario: &Scenario, trace: TraceOptions) -> (Outcome, World
     };
     drop(inner);
     let exercised = history.exercises();
-    (Outcome { exercised, ..outcome }, world)
+    (
+        Outcome {
+            exercised,
+            ..outcome
+        },
+        world,
+    )
 }
 
 /// A world that could not go on broke an invariant, too.
@@ -216,44 +222,68 @@ fn add_clients(world: &mut World, scenario: &Scenario, history: &History) -> Vec
     for (number, spec) in scenario.producers.iter().enumerate() {
         let (spec, topic) = (spec.clone(), name_of(spec.topic));
         let name = format!("producer-{number}");
-        nodes.push(add_client(world, history, name, patience, move |client, _| {
-            produce::run(client, spec.clone(), topic.clone())
-        }));
+        nodes.push(add_client(
+            world,
+            history,
+            name,
+            patience,
+            move |client, _| produce::run(client, spec.clone(), topic.clone()),
+        ));
     }
     for (number, spec) in scenario.consumers.iter().enumerate() {
         let (spec, topic) = (spec.clone(), name_of(spec.topic));
         let name = format!("consumer-{number}");
-        nodes.push(add_client(world, history, name, patience, move |client, _| {
-            consume::run(client, spec.clone(), topic.clone())
-        }));
+        nodes.push(add_client(
+            world,
+            history,
+            name,
+            patience,
+            move |client, _| consume::run(client, spec.clone(), topic.clone()),
+        ));
     }
     for spec in &scenario.groups {
         for number in 0..spec.members {
             let (spec, topic) = (spec.clone(), name_of(spec.topic));
             let name = format!("{}-member-{number}", spec.id);
-            nodes.push(add_client(world, history, name, patience, move |client, _| {
-                group::run(client, spec.clone(), number, topic.clone())
-            }));
+            nodes.push(add_client(
+                world,
+                history,
+                name,
+                patience,
+                move |client, _| group::run(client, spec.clone(), number, topic.clone()),
+            ));
         }
     }
     for (number, spec) in scenario.admins.iter().enumerate() {
         let spec = spec.clone();
         let name = format!("admin-{number}");
-        nodes.push(add_client(world, history, name, patience, move |client, process| {
-            admin::run(client, spec.clone(), process)
-        }));
+        nodes.push(add_client(
+            world,
+            history,
+            name,
+            patience,
+            move |client, process| admin::run(client, spec.clone(), process),
+        ));
     }
     for (number, spec) in scenario.hostiles.iter().enumerate() {
         let spec = spec.clone();
         let name = format!("hostile-{number}");
-        nodes.push(add_client(world, history, name, patience, move |client, _| {
-            hostile::run(client, spec.clone())
-        }));
+        nodes.push(add_client(
+            world,
+            history,
+            name,
+            patience,
+            move |client, _| hostile::run(client, spec.clone()),
+        ));
     }
     let topics = scenario.topics.clone();
-    nodes.push(add_client(world, history, "preparer".to_owned(), patience, move |client, _| {
-        admin::prepare(client, topics.clone())
-    }));
+    nodes.push(add_client(
+        world,
+        history,
+        "preparer".to_owned(),
+        patience,
+        move |client, _| admin::prepare(client, topics.clone()),
+    ));
     nodes
 }
 
@@ -297,17 +327,27 @@ fn drive(world: &mut World, scenario: &Scenario, history: &History) -> Result<()
     turn(world, history, 300, |_| false)?;
     if !history.lock().topics_are_there(scenario.topics.len()) {
         let all = scenario.topics.len();
-        turn(world, history, scenario.drain_ms, |history| history.lock().topics_are_there(all))?;
+        turn(world, history, scenario.drain_ms, |history| {
+            history.lock().topics_are_there(all)
+        })?;
     }
     history.drain();
     finish(world, scenario, history, &control)?;
     end(world, scenario, &site)?;
     let groups = scenario.groups.clone();
-    let topics: Vec<String> = scenario.topics.iter().map(|topic| topic.name.clone()).collect();
+    let topics: Vec<String> = scenario
+        .topics
+        .iter()
+        .map(|topic| topic.name.clone())
+        .collect();
     let damage = scenario.world.damage;
-    let auditor = add_client(world, history, "auditor".to_owned(), 5_000, move |client, _| {
-        audit::run(client, groups.clone(), topics.clone(), damage)
-    });
+    let auditor = add_client(
+        world,
+        history,
+        "auditor".to_owned(),
+        5_000,
+        move |client, _| audit::run(client, groups.clone(), topics.clone(), damage),
+    );
     world.start(auditor);
     finish(world, scenario, history, &control)
 }
@@ -355,7 +395,9 @@ fn finish(
     history: &History,
     control: &Control,
 ) -> Result<(), Failure> {
-    turn(world, history, scenario.drain_ms, |history| history.unfinished().is_empty())?;
+    turn(world, history, scenario.drain_ms, |history| {
+        history.unfinished().is_empty()
+    })?;
     let unfinished = history.unfinished();
     if scenario.world.damage && !unfinished.is_empty() {
         // What is damaged may stay unreadable for good.
@@ -368,7 +410,12 @@ fn finish(
     let because = history.unfinished_because();
     let error = control.last_start_error().filter(|_| !control.is_serving());
     let mut inner = history.lock();
-    liveness::judge_finish(&because, scenario.drain_ms, error.as_deref(), &mut inner.judge);
+    liveness::judge_finish(
+        &because,
+        scenario.drain_ms,
+        error.as_deref(),
+        &mut inner.judge,
+    );
     match &inner.judge.violation {
         Some(violation) => Err(Failure::Violation(violation.to_string())),
         None => Ok(()),

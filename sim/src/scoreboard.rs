@@ -69,7 +69,9 @@ pub fn run(seeds: u64, start: u64, only: Option<&str>, mut tell: impl FnMut(&str
             .filter(|seed| !bad.contains(seed))
             .find_map(|seed| Some((seed - start + 1, verdict(seed)?)));
         match &found {
-            Some((after, violation)) => tell(&format!("{}: after {after}: {violation}", mutant.name)),
+            Some((after, violation)) => {
+                tell(&format!("{}: after {after}: {violation}", mutant.name))
+            }
             None => tell(&format!("{}: not found", mutant.name)),
         }
         board.rows.push(Row {

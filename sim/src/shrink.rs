@@ -32,7 +32,9 @@ pub fn shrink_with(scenario: &Scenario, mut fails: impl FnMut(&Scenario) -> bool
         let mut from = 0;
         while from < best.faults.len() {
             let mut smaller = best.clone();
-            smaller.faults.drain(from..(from + size).min(best.faults.len()));
+            smaller
+                .faults
+                .drain(from..(from + size).min(best.faults.len()));
             if fails(&smaller) {
                 best = smaller;
             } else {

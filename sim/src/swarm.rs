@@ -28,23 +28,31 @@ pub fn draw(seed: u64) -> Scenario {
         damage,
     };
     let storm_ms = rng.between(1_500, 8_000);
-    let topics: Vec<Topic> = (0..1 + rng.index(3)).map(|index| topic(rng, index)).collect();
+    let topics: Vec<Topic> = (0..1 + rng.index(3))
+        .map(|index| topic(rng, index))
+        .collect();
     let mut producers = Vec::new();
     for _ in 0..1 + rng.index(4) {
         producers.push(producer(rng, topics.len()));
     }
-    let mut consumers: Vec<Consumer> =
-        (0..rng.index(3)).map(|_| consumer(rng, topics.len())).collect();
+    let mut consumers: Vec<Consumer> = (0..rng.index(3))
+        .map(|_| consumer(rng, topics.len()))
+        .collect();
     for consumer in &mut consumers {
         // Readers before version 10 are refused what zstd compressed.
         let index = consumer.topic;
-        let zstd = topics[index].configs.get("compression.type").is_some_and(|c| c == "zstd");
+        let zstd = topics[index]
+            .configs
+            .get("compression.type")
+            .is_some_and(|c| c == "zstd");
         if zstd || producers.iter().any(|p| p.topic == index && p.codec == 4) {
             consumer.version_max = consumer.version_max.max(11);
         }
     }
     let groups = if rng.coin() {
-        (0..1 + rng.index(2)).map(|index| group(rng, index, topics.len())).collect()
+        (0..1 + rng.index(2))
+            .map(|index| group(rng, index, topics.len()))
+            .collect()
     } else {
         Vec::new()
     };

@@ -27,7 +27,10 @@ fn what_failed_once_passes() {
     let mut files: Vec<_> = std::fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
         .collect();
     files.sort();
     for file in files {
@@ -41,7 +44,11 @@ fn what_failed_once_passes() {
 #[test]
 fn a_seed_is_the_same_twice() {
     let scenario = swarm::draw(3);
-    let one = || run_scenario(&scenario, TraceOptions::default()).0.fingerprint;
+    let one = || {
+        run_scenario(&scenario, TraceOptions::default())
+            .0
+            .fingerprint
+    };
     assert_eq!(one(), one());
     let output = Command::new(env!("CARGO_BIN_EXE_ottla-sim"))
         .args(["meta", "--seed", "3"])

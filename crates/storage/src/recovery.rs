@@ -160,6 +160,13 @@ impl<D: Disk> Log<D> {
         };
         let mut torn_bytes = 0;
         if !clean {
+            // Whoever made the directory may have died, or failed, before its name was durable.
+            if let Some(parent) = log.dir.parent() {
+                log.disk
+                    .sync_dir(parent)
+                    .await
+                    .map_err(StorageError::io(parent))?;
+            }
             torn_bytes = match &state {
                 Some(state) => {
                     log.open_unclean(&listing, state, &claims, floor, now, &mut alarms)

@@ -30,11 +30,7 @@ pub enum Fault {
     /// The broker's machine loses its power, and gets it back after a while.
     PowerLoss { down_ms: u64 },
     /// The broker is killed or loses power again and again, each time a little after its start.
-    CrashLoop {
-        times: u32,
-        up_ms: u64,
-        power: bool,
-    },
+    CrashLoop { times: u32, up_ms: u64, power: bool },
     /// The broker is stopped as an operator stops it, and started after a while.
     CleanRestart { down_ms: u64, patience_ms: i64 },
     /// The broker's processor stands still.

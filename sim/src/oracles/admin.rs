@@ -126,13 +126,18 @@ impl Topics {
             });
             let partitions = &expected.partitions;
             judge.check("C6", partitions.contains(&found.partitions), || {
-                format!("topic {name} has {} partitions, not {partitions:?}", found.partitions)
+                format!(
+                    "topic {name} has {} partitions, not {partitions:?}",
+                    found.partitions
+                )
             });
             for (key, values) in &expected.settings {
                 let value = found.settings.get(key);
-                judge.check("C6", value.is_none_or(|value| values.contains(value)), || {
-                    format!("topic {name} has {key} = {value:?}, not one of {values:?}")
-                });
+                judge.check(
+                    "C6",
+                    value.is_none_or(|value| values.contains(value)),
+                    || format!("topic {name} has {key} = {value:?}, not one of {values:?}"),
+                );
             }
         }
     }

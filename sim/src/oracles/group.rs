@@ -127,7 +127,9 @@ impl Groups {
         let Some(found) = commits.iter().find(|commit| commit.value == value) else {
             let lost = commits.iter().filter(before).next_back();
             judge.check("G5", value == -1 && lost.is_none(), || {
-                format!("group {group} has {value} for {topic}-{partition}, acknowledged was {lost:?}")
+                format!(
+                    "group {group} has {value} for {topic}-{partition}, acknowledged was {lost:?}"
+                )
             });
             return;
         };

@@ -153,7 +153,10 @@ impl Ledger {
         });
         if let Some(writer) = writer {
             judge.check("L14", writer.topic == at.topic_id, || {
-                format!("{} offset {offset}: {stamp} was written to another topic", show(at))
+                format!(
+                    "{} offset {offset}: {stamp} was written to another topic",
+                    show(at)
+                )
             });
         }
         if let Some(ack) = self.acked.get(&at).and_then(|acks| acks.get(&offset)) {

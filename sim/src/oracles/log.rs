@@ -46,7 +46,9 @@ impl LogOracle {
     /// The end of what was ever said to be durable.
     #[must_use]
     pub fn synced(&self, partition: &TopicPartition) -> NextOffset {
-        self.logs.get(partition).map_or(NextOffset(0), |log| log.synced)
+        self.logs
+            .get(partition)
+            .map_or(NextOffset(0), |log| log.synced)
     }
 
     /// A log was opened; what is missing from it is to be judged.
@@ -60,14 +62,26 @@ impl LogOracle {
     ) {
         if expected.synced && !expected.damage {
             judge.check("L6", end >= log.synced, || {
-                format!("{} opens with end {end:?}, but was durable up to {:?}", show(at), log.synced)
+                format!(
+                    "{} opens with end {end:?}, but was durable up to {:?}",
+                    show(at),
+                    log.synced
+                )
             });
             judge.check("R8", end >= log.committed, || {
-                format!("{} opens with end {end:?}, but {:?} was committed", show(at), log.committed)
+                format!(
+                    "{} opens with end {end:?}, but {:?} was committed",
+                    show(at),
+                    log.committed
+                )
             });
         }
         judge.check("X11", start >= log.start || expected.damage, || {
-            format!("{} opens with start {start:?} after {:?}", show(at), log.start)
+            format!(
+                "{} opens with start {start:?} after {:?}",
+                show(at),
+                log.start
+            )
         });
         log.start = start;
         log.end = Some(end);
@@ -134,7 +148,10 @@ impl LogOracle {
                 }
                 if let Some(end) = log.end {
                     judge.check("L1", base_offset.end_before() == end, || {
-                        format!("{} appends at {base_offset:?}, its end is {end:?}", show(at))
+                        format!(
+                            "{} appends at {base_offset:?}, its end is {end:?}",
+                            show(at)
+                        )
                     });
                 }
                 judge.check("L1", next_offset.0 > base_offset.0, || {
@@ -163,7 +180,10 @@ impl LogOracle {
                 }
                 if let Some(before) = log.high_watermark {
                     judge.check("R8", high_watermark >= before, || {
-                        format!("{} goes back from {before:?} to {high_watermark:?}", show(at))
+                        format!(
+                            "{} goes back from {before:?} to {high_watermark:?}",
+                            show(at)
+                        )
                     });
                 }
                 log.high_watermark = Some(high_watermark);
@@ -175,7 +195,11 @@ impl LogOracle {
                 ..
             } => {
                 judge.check("X11", log_start >= log.start, || {
-                    format!("{} goes back from start {:?} to {log_start:?}", show(at), log.start)
+                    format!(
+                        "{} goes back from start {:?} to {log_start:?}",
+                        show(at),
+                        log.start
+                    )
                 });
                 let asked = log_start.0 <= expected.deleted_before;
                 judge.check("X10", asked || expected.retention, || {
@@ -205,13 +229,20 @@ impl LogOracle {
                     });
                 } else if let Some(end) = log.end {
                     judge.check("R19", next_offset <= end, || {
-                        format!("{} acknowledges up to {next_offset:?}, its end is {end:?}", show(at))
+                        format!(
+                            "{} acknowledges up to {next_offset:?}, its end is {end:?}",
+                            show(at)
+                        )
                     });
                 }
             }
             Seen::Truncated { to, .. } => {
                 judge.check("R8", to >= log.committed || expected.damage, || {
-                    format!("{} is cut to {to:?}, committed was {:?}", show(at), log.committed)
+                    format!(
+                        "{} is cut to {to:?}, committed was {:?}",
+                        show(at),
+                        log.committed
+                    )
                 });
                 log.end = Some(to);
             }

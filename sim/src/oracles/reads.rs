@@ -52,7 +52,10 @@ impl Reads {
                 format!("{} gives a broken batch {batch:?}", show(at))
             });
             judge.check("R8", batch.last < high_watermark, || {
-                format!("{} gives {batch:?}, its high watermark is {high_watermark}", show(at))
+                format!(
+                    "{} gives {batch:?}, its high watermark is {high_watermark}",
+                    show(at)
+                )
             });
         }
     }
@@ -90,7 +93,11 @@ impl Reads {
             if promised {
                 let lost = known.range(end.0..).next();
                 judge.check("R9", lost.is_none(), || {
-                    format!("{} was read at {lost:?}, and now ends at {}", show(at), end.0)
+                    format!(
+                        "{} was read at {lost:?}, and now ends at {}",
+                        show(at),
+                        end.0
+                    )
                 });
             } else {
                 known.split_off(&end.0);
@@ -116,7 +123,10 @@ impl Reads {
         let slot = (at, reader.to_owned());
         if let Some((first, last)) = self.ends.insert(slot, (earliest, latest)) {
             judge.check("W4", first <= earliest && last <= latest, || {
-                format!("{} went from {first}..{last} to {earliest}..{latest}", show(at))
+                format!(
+                    "{} went from {first}..{last} to {earliest}..{latest}",
+                    show(at)
+                )
             });
         }
     }

@@ -39,7 +39,10 @@ impl Wire {
 /// An answer was read by a client that says of it what is wrong, if something is.
 pub fn understood(result: Result<(), &str>, judge: &mut Judge) {
     judge.check("W2", result.is_ok(), || {
-        format!("an answer makes no sense: {}", result.expect_err("it does not"))
+        format!(
+            "an answer makes no sense: {}",
+            result.expect_err("it does not")
+        )
     });
 }
 

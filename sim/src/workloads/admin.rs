@@ -95,7 +95,9 @@ pub async fn prepare(client: Client, topics: Vec<scenario::Topic>) {
                         if let Err(error) = answer {
                             client.judge(&error);
                             if error.code() == Some(types::ErrorCode::INVALID_CONFIG) {
-                                client.history.violated("V1", format!("a topic of the scenario: {error}"));
+                                client
+                                    .history
+                                    .violated("V1", format!("a topic of the scenario: {error}"));
                                 return;
                             }
                         }
@@ -191,16 +193,27 @@ async fn set(client: &Client, admin: &mut Admin<SimEnv>, dice: &mut ChaCha8Rng, 
     }
     let topic = &mine[dice.index(mine.len())];
     let value = (100_000 + dice.below(1_000_000)).to_string();
-    client.history.lock().admin.setting(&topic.name, SETTING, &value, DEFAULT);
+    client
+        .history
+        .lock()
+        .admin
+        .setting(&topic.name, SETTING, &value, DEFAULT);
     let resource = Resource::topic(topic.name.as_str());
     let change = (SETTING.to_owned(), ConfigChange::Set(value.clone()));
-    match admin.alter_configs(&[(resource, vec![change])], false).await {
+    match admin
+        .alter_configs(&[(resource, vec![change])], false)
+        .await
+    {
         Ok(answers) => {
             for (_, answer) in answers {
                 match answer {
                     Ok(()) => {
                         client.history.exercised("setting-changed");
-                        client.history.lock().admin.set(&topic.name, SETTING, &value);
+                        client
+                            .history
+                            .lock()
+                            .admin
+                            .set(&topic.name, SETTING, &value);
                     }
                     Err(error) => client.judge(&error),
                 }
@@ -231,7 +244,9 @@ async fn delete_records(client: &Client, admin: &mut Admin<SimEnv>, dice: &mut C
                 client.history.exercised("records-deleted");
                 let mut inner = client.history.lock();
                 inner.judge.check("X11", low.0 >= before, || {
-                    format!("{place} starts at {low:?} after everything before {before} was deleted")
+                    format!(
+                        "{place} starts at {low:?} after everything before {before} was deleted"
+                    )
                 });
             }
             Err(error) => {

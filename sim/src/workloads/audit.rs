@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use client::admin::Resource;
 use client::{Admin, Cluster, Lane, TopicPartition as Place};
 use env::{Clock, Env};
-use protocol::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use protocol::Str;
+use protocol::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use records::Batches;
 use types::ErrorCode;
 use world::SimEnv;
@@ -39,7 +39,8 @@ pub async fn run(client: Client, groups: Vec<scenario::Group>, topics: Vec<Strin
         };
         for partition in 0..topic.partitions {
             let mut tries = 0;
-            while !group::look_at_commit(&client, &mut cluster, &group.id, &topic, partition).await {
+            while !group::look_at_commit(&client, &mut cluster, &group.id, &topic, partition).await
+            {
                 tries += 1;
                 if damage && tries > 3 {
                     break;
@@ -85,7 +86,10 @@ async fn read_back(
                 continue;
             }
             error => {
-                client.history.met(&client.name, &format!("{}-{partition}: {error}", topic.name));
+                client.history.met(
+                    &client.name,
+                    &format!("{}-{partition}: {error}", topic.name),
+                );
                 refusals += 1;
                 if damage && refusals > 20 {
                     return None;
@@ -96,7 +100,10 @@ async fn read_back(
         }
         audit.log_start = audit.log_start.min(answer.log_start_offset).max(0);
         let high_watermark = answer.high_watermark;
-        let bytes = answer.records.map(protocol::Records::into_bytes).unwrap_or_default();
+        let bytes = answer
+            .records
+            .map(protocol::Records::into_bytes)
+            .unwrap_or_default();
         let before = from;
         for batch in Batches::new(bytes) {
             let sound = batch.as_ref().is_ok_and(|batch| batch.verify_crc().is_ok());
@@ -106,7 +113,9 @@ async fn read_back(
                 Err(error) => Err(error.to_string()),
             };
             let (Ok(batch), Ok(stamps)) = (batch, stamps.clone()) else {
-                client.history.violated("L11", stamps.err().unwrap_or_default());
+                client
+                    .history
+                    .violated("L11", stamps.err().unwrap_or_default());
                 return None;
             };
             let header = batch.header();
@@ -161,13 +170,20 @@ async fn fetch(
         }],
         ..FetchRequest::default()
     };
-    let until = client.env.clock().mono().after(cluster.options().request_timeout);
+    let until = client
+        .env
+        .clock()
+        .mono()
+        .after(cluster.options().request_timeout);
     let answer = connection.call(build, until).await?;
     let error = ErrorCode(answer.error_code);
     if !error.is_none() {
         return Err(client::Error::server(error));
     }
-    let mut partitions = answer.responses.into_iter().flat_map(|topic| topic.partitions);
+    let mut partitions = answer
+        .responses
+        .into_iter()
+        .flat_map(|topic| topic.partitions);
     partitions.next().ok_or_else(|| client::Error::Protocol {
         peer: "broker".to_owned(),
         detail: "an answer to Fetch without its partition".to_owned(),
@@ -204,7 +220,11 @@ async fn look_at_topics(client: &Client) {
             };
             for (_, entries) in described {
                 for entry in entries.unwrap_or_default() {
-                    settings.extend(entry.value.map(|value| (entry.name.to_string(), value.to_string())));
+                    settings.extend(
+                        entry
+                            .value
+                            .map(|value| (entry.name.to_string(), value.to_string())),
+                    );
                 }
             }
         }

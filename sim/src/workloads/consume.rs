@@ -32,8 +32,16 @@ pub async fn run(client: Client, spec: scenario::Consumer, topic: String) {
     let mut wanted: BTreeMap<i32, i64> = BTreeMap::new();
     loop {
         let draining = client.history.is_draining();
-        let answer = fetch(&client, &mut cluster, &spec, &topic, &positions, &mut session, &mut wanted)
-            .await;
+        let answer = fetch(
+            &client,
+            &mut cluster,
+            &spec,
+            &topic,
+            &positions,
+            &mut session,
+            &mut wanted,
+        )
+        .await;
         let mut at_end = false;
         match answer {
             Ok((answer, asked)) => {
@@ -82,7 +90,9 @@ async fn fetch(
     let connection = cluster.node(Lane::Main, leader, deadline).await?;
     let incremental = spec.sessions && session.id != 0;
     // In a session only what has changed is said again.
-    let said = |(partition, offset): &(&i32, &i64)| !incremental || wanted.get(*partition) != Some(*offset);
+    let said = |(partition, offset): &(&i32, &i64)| {
+        !incremental || wanted.get(*partition) != Some(*offset)
+    };
     let partitions: Vec<FetchPartition> = positions
         .iter()
         .filter(said)
@@ -122,7 +132,11 @@ async fn fetch(
         ..FetchRequest::default()
     };
     let waits = std::time::Duration::from_millis(u64::try_from(spec.wait_ms).unwrap_or(0));
-    let until = client.env.clock().mono().after(cluster.options().request_timeout + waits);
+    let until = client
+        .env
+        .clock()
+        .mono()
+        .after(cluster.options().request_timeout + waits);
     let answer = connection.send(&request, version)?.answer(until).await?;
     let error = ErrorCode(answer.error_code);
     if !error.is_none() {
@@ -162,7 +176,10 @@ fn take(
         let position = positions.get_mut(&index).expect("asked for");
         match ErrorCode(partition.error_code) {
             ErrorCode::NONE => {
-                let bytes: Bytes = partition.records.map(protocol::Records::into_bytes).unwrap_or_default();
+                let bytes: Bytes = partition
+                    .records
+                    .map(protocol::Records::into_bytes)
+                    .unwrap_or_default();
                 let next = client.history.fetched(&Answer {
                     at: partition_of(topic.id, index),
                     from,
@@ -182,7 +199,9 @@ fn take(
                 moved = true;
             }
             error => {
-                client.history.met(&client.name, &format!("partition {index}: {error}"));
+                client
+                    .history
+                    .met(&client.name, &format!("partition {index}: {error}"));
                 moved = true;
             }
         }
@@ -221,6 +240,8 @@ pub async fn look_at_ends(
         // It may lose its end, and an answer from before that may still be on its way.
         return Some((earliest.0, latest.0));
     }
-    inner.reads.ends(at, &client.name, earliest.0, latest.0, &mut inner.judge);
+    inner
+        .reads
+        .ends(at, &client.name, earliest.0, latest.0, &mut inner.judge);
     Some((earliest.0, latest.0))
 }

@@ -82,7 +82,9 @@ impl Member {
         {
             let mut inner = self.client.history.lock();
             let inner = &mut *inner;
-            inner.groups.end_join(&group, floor, answer.generation_id, &mut inner.judge);
+            inner
+                .groups
+                .end_join(&group, floor, answer.generation_id, &mut inner.judge);
         }
         self.id = answer.member_id.clone();
         self.generation = answer.generation_id;
@@ -91,12 +93,21 @@ impl Member {
 
     fn refused(&mut self, error: &Error) {
         self.client.judge(error);
-        let forgotten = [
-            ErrorCode::UNKNOWN_MEMBER_ID,
-            ErrorCode::FENCED_INSTANCE_ID,
-        ];
+        let forgotten = [ErrorCode::UNKNOWN_MEMBER_ID, ErrorCode::FENCED_INSTANCE_ID];
         if error.code().is_some_and(|code| forgotten.contains(&code)) {
             self.id = Str::new();
+        }
+    }
+
+    /// Whom an assignment is for: a static member keeps it under a new id, which is its instance's name
+    /// and a UUID.
+    fn identity<'a>(&self, member: &'a str) -> &'a str {
+        if self.spec.fixed {
+            member
+                .get(..member.len().saturating_sub(37))
+                .unwrap_or(member)
+        } else {
+            member
         }
     }
 
@@ -123,7 +134,10 @@ impl Member {
         };
         // A join waits for the others.
         let patience = spec.rebalance_ms as u64 + self.client.patience_ms;
-        let until = self.cluster.now().after(std::time::Duration::from_millis(patience));
+        let until = self
+            .cluster
+            .now()
+            .after(std::time::Duration::from_millis(patience));
         let answer = connection.call(build, until).await;
         match answer {
             Ok(answer) if answer.error_code != 0 => {
@@ -131,12 +145,14 @@ impl Member {
                 if ErrorCode(answer.error_code) == ErrorCode::MEMBER_ID_REQUIRED {
                     self.id = answer.member_id.clone();
                 }
-                self.cluster.note_coordinator_error(CoordinatorKind::Group, &key, &error);
+                self.cluster
+                    .note_coordinator_error(CoordinatorKind::Group, &key, &error);
                 Err(error)
             }
             Ok(answer) => Ok(answer),
             Err(error) => {
-                self.cluster.note_coordinator_error(CoordinatorKind::Group, &key, &error);
+                self.cluster
+                    .note_coordinator_error(CoordinatorKind::Group, &key, &error);
                 Err(error)
             }
         }
@@ -154,8 +170,11 @@ impl Member {
             }
             for member in members {
                 let assignment = encode(&parts.remove(member).unwrap_or_default());
+                let (group, who) = (&self.spec.id, self.identity(member));
                 let mut inner = self.client.history.lock();
-                inner.groups.decides(&self.spec.id, self.generation, member, assignment.clone());
+                inner
+                    .groups
+                    .decides(group, self.generation, who, assignment.clone());
                 assignments.push(SyncGroupRequestAssignment {
                     member_id: member.clone(),
                     assignment,
@@ -185,12 +204,13 @@ impl Member {
             )
             .await
             .inspect_err(|error| self.refused(error))?;
+        let who = self.identity(&self.id);
         let mut inner = self.client.history.lock();
         let inner = &mut *inner;
         inner.groups.assigned(
             &self.spec.id,
             self.generation,
-            &self.id,
+            who,
             &answer.assignment,
             &mut inner.judge,
         );
@@ -228,7 +248,9 @@ impl Member {
             if self.beat().await.is_err() {
                 return;
             }
-            self.client.pause(dice, (self.spec.session_ms / 4) as u64).await;
+            self.client
+                .pause(dice, (self.spec.session_ms / 4) as u64)
+                .await;
         }
     }
 
@@ -261,7 +283,9 @@ impl Member {
             let mut inner = self.client.history.lock();
             let value = inner.groups.fresh_value();
             let (group, topic) = (&self.spec.id, &self.topic.name);
-            let call = inner.groups.begin_commit(group, topic, partition, self.generation, value);
+            let call = inner
+                .groups
+                .begin_commit(group, topic, partition, self.generation, value);
             (call, value)
         };
         let (generation, id, instance) = (self.generation, self.id.clone(), self.instance.clone());
@@ -288,7 +312,10 @@ impl Member {
             }],
             ..OffsetCommitRequest::default()
         };
-        let until = self.cluster.now().after(self.cluster.options().request_timeout);
+        let until = self
+            .cluster
+            .now()
+            .after(self.cluster.options().request_timeout);
         let answer = match connection {
             Ok(connection) => connection.call(build, until).await,
             Err(error) => Err(error),
@@ -313,12 +340,14 @@ impl Member {
         };
         if let Err(error) = &answer {
             self.client.judge(error);
-            self.cluster.note_coordinator_error(CoordinatorKind::Group, &key, error);
+            self.cluster
+                .note_coordinator_error(CoordinatorKind::Group, &key, error);
         } else if let Some(code) = answer.as_ref().ok().and_then(code)
             && !code.is_none()
         {
             let error = Error::server(code);
-            self.cluster.note_coordinator_error(CoordinatorKind::Group, &key, &error);
+            self.cluster
+                .note_coordinator_error(CoordinatorKind::Group, &key, &error);
         }
         if fate == Fate::Acked {
             self.client.history.exercised("offset-committed");
@@ -428,13 +457,17 @@ pub async fn look_at_commit(
     };
     let Some(value) = found else {
         if let Ok(answer) = &answer {
-            client.history.met(&client.name, &format!("OffsetFetch: {answer:?}"));
+            client
+                .history
+                .met(&client.name, &format!("OffsetFetch: {answer:?}"));
         }
         return false;
     };
     let mut inner = client.history.lock();
     let inner = &mut *inner;
-    inner.groups.end_fetch(&call, value, &mut inner.judge);
+    if !inner.has_damage() {
+        inner.groups.end_fetch(&call, value, &mut inner.judge);
+    }
     true
 }
 
@@ -452,5 +485,7 @@ fn decode(mut bytes: &[u8]) -> Vec<i32> {
         return Vec::new();
     }
     let count = bytes.get_u32() as usize;
-    (0..count.min(bytes.len() / 4)).map(|_| bytes.get_i32()).collect()
+    (0..count.min(bytes.len() / 4))
+        .map(|_| bytes.get_i32())
+        .collect()
 }

@@ -22,7 +22,11 @@ pub async fn run(client: Client, spec: scenario::Hostile) {
         if client.history.is_draining() {
             break;
         }
-        let until = client.env.clock().mono().after_ms(client.patience_ms as i64);
+        let until = client
+            .env
+            .clock()
+            .mono()
+            .after_ms(client.patience_ms as i64);
         let visit = visit(&client, &mut dice);
         race(visit, client.env.clock().sleep_until(until)).await;
         client.pause(&mut dice, spec.pause_ms_max).await;
@@ -99,12 +103,7 @@ where
     race(reads, sends).await;
 }
 
-fn ask<R: Request>(
-    request: &R,
-    id: i32,
-    version: i16,
-    asked: &mut Vec<(i32, i16)>,
-) -> Vec<Bytes> {
+fn ask<R: Request>(request: &R, id: i32, version: i16, asked: &mut Vec<(i32, i16)>) -> Vec<Bytes> {
     asked.push((id, response_header_version(R::KEY, version)));
     encode_request(id, Some("hostile"), request, version).expect("it can be sent")
 }
@@ -132,7 +131,9 @@ where
         .collect();
     let bytes: Vec<u8> = match dice.below(6) {
         // Noise.
-        0 => (0..dice.magnitude(1, 4096)).map(|_| dice.word() as u8).collect(),
+        0 => (0..dice.magnitude(1, 4096))
+            .map(|_| dice.word() as u8)
+            .collect(),
         // A length that promises too much, or is negative.
         1 => {
             let length = [i32::MAX, -1, i32::MIN, 0, 1 << 29][dice.index(5)];

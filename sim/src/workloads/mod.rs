@@ -10,8 +10,8 @@ pub mod produce;
 use std::time::Duration;
 
 use client::{ClientOptions, Error};
-use env::{Clock, Entropy, Env};
 use env::entropy::ChaCha8Rng;
+use env::{Clock, Entropy, Env};
 use world::SimEnv;
 use world::seed::Draw;
 

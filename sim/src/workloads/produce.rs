@@ -7,11 +7,11 @@ use bytes::Bytes;
 use client::{
     Acks, Cluster, Outcome, Producer, ProducerOptions, ProducerRecord, TopicPartition as Place,
 };
+use env::entropy::ChaCha8Rng;
 use env::{Clock, Env};
 use futures_util::FutureExt;
 use protocol::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use protocol::{InitProducerIdRequest, Str};
-use env::entropy::ChaCha8Rng;
 use records::{BatchBuilder, Codec};
 use types::{ErrorCode, ProducerEpoch, ProducerId, Sequence, TimestampMs};
 use world::seed::Draw;
@@ -34,8 +34,13 @@ pub async fn run(client: Client, spec: scenario::Producer, topic: String) {
 }
 
 fn codec(spec: &scenario::Producer) -> Codec {
-    [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd]
-        [usize::try_from(spec.codec).unwrap_or(0) % 5]
+    [
+        Codec::None,
+        Codec::Gzip,
+        Codec::Snappy,
+        Codec::Lz4,
+        Codec::Zstd,
+    ][usize::try_from(spec.codec).unwrap_or(0) % 5]
 }
 
 /// With the client's producer.
@@ -63,7 +68,11 @@ async fn produce(
         ..ProducerOptions::default()
     };
     let producer = Producer::new(&client.env, client.options(), options).expect("valid options");
-    let writer = client.history.lock().ledger.new_writer(topic.id, idempotent);
+    let writer = client
+        .history
+        .lock()
+        .ledger
+        .new_writer(topic.id, idempotent);
     let mut waiting = VecDeque::new();
     let mut left = spec.records;
     while left > 0 && !client.history.is_draining() {
@@ -96,7 +105,10 @@ async fn produce(
         let result = delivery.await;
         settle(client, topic, stamp, result, acks);
     }
-    if let Err(error) = producer.close(Duration::from_millis(client.patience_ms)).await {
+    if let Err(error) = producer
+        .close(Duration::from_millis(client.patience_ms))
+        .await
+    {
         client.judge(&error);
     }
 }
@@ -207,7 +219,9 @@ async fn identity(client: &Client, cluster: &mut Cluster<world::SimEnv>) -> Opti
             Ok(answer) => {
                 let mut inner = client.history.lock();
                 let inner = &mut *inner;
-                inner.producer_ids.given(answer.producer_id, &mut inner.judge);
+                inner
+                    .producer_ids
+                    .given(answer.producer_id, &mut inner.judge);
                 return Some((answer.producer_id, answer.producer_epoch));
             }
             Err(error) => client.judge(&error),
@@ -244,7 +258,9 @@ async fn until_acknowledged(
                 sent.offset = Some(offset);
                 for (index, stamp) in sent.stamps.iter().enumerate() {
                     let at = partition_of(topic.id, place.partition);
-                    client.history.acked(at, offset + index as i64, *stamp, true);
+                    client
+                        .history
+                        .acked(at, offset + index as i64, *stamp, true);
                 }
                 if which == newest {
                     return true;

@@ -223,6 +223,11 @@ impl Coordinator {
             "a group coordinator's records were not committed");
     }
 
+    /// Whether it must be read anew before it can serve.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.state, State::Failed(_))
+    }
+
     /// Nothing that waits will come to pass: everybody is told, and the machine is thrown away.
     pub fn fail(&mut self, error: ErrorCode) {
         self.parked.clear();

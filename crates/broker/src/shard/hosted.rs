@@ -8,7 +8,7 @@ use partition::{Acks, Effect, Fence, Input, Origin, Readable, Replica, Reply};
 use protocol::Str;
 use storage::error::{AppendError, ReadError};
 use storage::job::{JobDone, JobError};
-use storage::log::Log;
+use storage::log::{Health, Log};
 use tokio::sync::{Notify, oneshot};
 use types::{ErrorCode, NextOffset, Offset, TopicPartition};
 
@@ -663,13 +663,24 @@ impl<E: Env> Hosted<E> {
     }
 
     /// The coordinator's timer is due.
-    pub fn tick_coordinator(&mut self, work: &mut Work<E>) {
-        let Some(coordinator) = &mut self.coordinator else {
-            return;
-        };
+    pub fn tick_coordinator(&mut self, work: &mut Work<E>) -> Option<JobFuture<E>> {
+        let coordinator = self.coordinator.as_mut()?;
+        if coordinator.has_failed() {
+            return match self.log.health() {
+                Health::Online => self.start_replay(work),
+                Health::Full => {
+                    let at = work.now().mono.after_ms(RETRY_MS);
+                    work.timers.add(at, Timer::Coordinator(self.partition));
+                    None
+                }
+                // Only another life of this partition can help.
+                Health::Offline => None,
+            };
+        }
         if let Some(decision) = coordinator.tick(work.now()) {
             self.commit(work, decision);
         }
+        None
     }
 
     /// Writes a decision's records, takes them in, and parks its answers until they are committed.

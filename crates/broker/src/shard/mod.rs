@@ -487,7 +487,8 @@ impl<E: Env> Shard<E> {
                 }
                 Timer::Coordinator(partition) => {
                     if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition) {
-                        hosted.tick_coordinator(&mut self.work);
+                        let replay = hosted.tick_coordinator(&mut self.work);
+                        self.jobs.extend(replay);
                     }
                 }
                 Timer::Retry(partition) => match self.slots.get(&partition) {
