@@ -125,7 +125,7 @@ impl Groups {
             commit.fate == Fate::Acked && commit.ended.is_some_and(|ended| ended < call.began)
         };
         let Some(found) = commits.iter().find(|commit| commit.value == value) else {
-            let lost = commits.iter().filter(before).next_back();
+            let lost = commits.iter().rfind(before);
             judge.check("G5", value == -1 && lost.is_none(), || {
                 format!(
                     "group {group} has {value} for {topic}-{partition}, acknowledged was {lost:?}"
