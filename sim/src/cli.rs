@@ -253,7 +253,9 @@ fn replay(file: &Path, tail: Option<usize>) -> u8 {
     };
     if tail.is_some() {
         // What the broker has to say; without the time, which is the world's.
-        let log = tracing_subscriber::fmt().without_time().with_writer(std::io::stderr);
+        let log = tracing_subscriber::fmt()
+            .without_time()
+            .with_writer(std::io::stderr);
         log.init();
     }
     let (outcome, _) = run_scenario(&scenario, trace);
