@@ -251,13 +251,6 @@ fn replay(file: &Path, tail: Option<usize>) -> u8 {
         lines: None,
         tail: tail.unwrap_or(0),
     };
-    if tail.is_some() {
-        // What the broker has to say; without the time, which is the world's.
-        let log = tracing_subscriber::fmt()
-            .without_time()
-            .with_writer(std::io::stderr);
-        log.init();
-    }
     let (outcome, _) = run_scenario(&scenario, trace);
     for line in &outcome.tail {
         println!("{line}");

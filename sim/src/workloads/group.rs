@@ -62,18 +62,6 @@ pub async fn run(client: Client, spec: scenario::Group, number: u32, topic: Stri
             continue;
         }
         member.client.history.exercised("group-joined");
-        for partition in member.owned.clone() {
-            member.commit(partition).await;
-        }
-        if member.generation > 1 && dice.chance(300_000) {
-            // As a request would that was on its way since before the rebalance.
-            member.client.history.exercised("stale-commit");
-            member.generation -= 1;
-            for partition in member.owned.clone() {
-                member.commit(partition).await;
-            }
-            member.generation += 1;
-        }
         member.work(&mut dice).await;
     }
     member.leave().await;
