@@ -56,6 +56,9 @@ enum What {
         /// Leaves failures as they are.
         #[arg(long)]
         no_shrink: bool,
+        /// Fails also when a kind of fault or an invariant was never exercised.
+        #[arg(long)]
+        no_holes: bool,
     },
     /// Runs one scenario file.
     Replay {
@@ -119,6 +122,7 @@ pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) ->
             output,
             failures,
             no_shrink,
+            no_holes,
         } => {
             let campaign = Campaign {
                 seeds,
@@ -126,7 +130,7 @@ pub fn main(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) ->
                 failures: Some(failures),
                 shrink: !no_shrink,
             };
-            run(&campaign, threads.max(1), output)
+            run(&campaign, threads.max(1), output, no_holes)
         }
         What::Replay { file, trace, tail } => replay(&file, trace.then_some(tail)),
         What::Draw { seed } => {
@@ -156,7 +160,7 @@ fn quiet_panics() {
     std::panic::set_hook(Box::new(|_| {}));
 }
 
-fn run(campaign: &Campaign, threads: u64, output: Output) -> u8 {
+fn run(campaign: &Campaign, threads: u64, output: Output, no_holes: bool) -> u8 {
     let begun = std::time::Instant::now();
     let reports: Vec<Report> = std::thread::scope(|scope| {
         let each = campaign.seeds.div_ceil(threads);
@@ -190,7 +194,7 @@ fn run(campaign: &Campaign, threads: u64, output: Output) -> u8 {
         }
         Output::Text => print_report(&report, seconds),
     }
-    u8::from(!report.failed.is_empty())
+    u8::from(!report.failed.is_empty() || (no_holes && !report.holes().is_empty()))
 }
 
 fn merge(into: &mut Report, part: Report) {
@@ -251,6 +255,13 @@ fn replay(file: &Path, tail: Option<usize>) -> u8 {
         lines: None,
         tail: tail.unwrap_or(0),
     };
+    if tail.is_some() {
+        // What the broker has to say; without the time, which is the world's.
+        let log = tracing_subscriber::fmt()
+            .without_time()
+            .with_writer(std::io::stderr);
+        log.init();
+    }
     let (outcome, _) = run_scenario(&scenario, trace);
     for line in &outcome.tail {
         println!("{line}");

@@ -114,6 +114,9 @@ impl History {
     #[must_use]
     pub fn new(damage: bool, sound_disk: bool) -> History {
         let mut ledger = Ledger::new();
+        if damage {
+            ledger.end_may_be_lost();
+        }
         if !sound_disk {
             ledger.writes_may_be_lost();
         }
@@ -304,6 +307,7 @@ impl History {
             reads,
             ledger,
             topics,
+            damage,
             ..
         } = &mut *inner;
         judge.check("L11", wrong.is_none(), || wrong.unwrap_or_default());
@@ -315,8 +319,8 @@ impl History {
             judge,
         );
         // Answers from before a loss may still be on their way.
-        let stable =
-            ledger.disk_is_sound() || topics.get(&answer.at.topic_id).is_none_or(|t| t.synced);
+        let synced = topics.get(&answer.at.topic_id).is_none_or(|t| t.synced);
+        let stable = !*damage && (synced || ledger.disk_is_sound());
         for (offset, stamp) in stamps {
             ledger.read(answer.at, offset, stamp, judge);
             if stable {
@@ -353,7 +357,7 @@ impl History {
             &mut inner.judge,
         );
         let synced = inner.topics.get(&at.topic_id).is_none_or(|t| t.synced);
-        let stable = synced || inner.ledger.disk_is_sound();
+        let stable = !damage && (synced || inner.ledger.disk_is_sound());
         for (offset, stamp) in audit.records.iter().filter(|_| stable) {
             inner.reads.record(at, *offset, *stamp, &mut inner.judge);
         }

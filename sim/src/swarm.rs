@@ -78,7 +78,8 @@ pub fn draw(seed: u64) -> Scenario {
         seed,
         schedule: seed,
         storm_ms,
-        drain_ms: 120_000,
+        // What is damaged may keep somebody waiting for good.
+        drain_ms: if damage { 15_000 } else { 120_000 },
         ending: [
             Ending::Nothing,
             Ending::CleanRestart,

@@ -711,6 +711,11 @@ impl<D: Disk> Log<D> {
 
     /// Writes claims, state and epochs anew: all that is in the log is durable and checked.
     async fn finish_recovery(&mut self, last_claim: u64) -> Result<(), StorageError> {
+        // The files by their names, too: a log that was only written to may never have synced them.
+        self.disk
+            .sync_dir(&self.dir)
+            .await
+            .map_err(StorageError::io(&self.dir))?;
         self.reset_claims(last_claim, self.durable).await?;
         let clean = self.dir.join(names::CLEAN);
         files::remove(&self.disk, &clean)

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::{cargo, codegen, command, layers, licences, simulate, tidy};
+use crate::{cargo, codegen, command, layers, licences, tidy};
 
 /// How much to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +46,15 @@ pub(crate) fn run(root: &Path, extent: Extent) -> Result<()> {
         cargo(root, &["test", "--quiet", "-p", "ottla-tests", "--lib"])
     })?;
     if extent == Extent::Full {
-        step("simulator", || simulate::run(root))?;
-        step("determinism", || {
-            let sim = "run --quiet --profile sim -p ottla-sim --bin ottla-sim -- meta --seed 7";
-            cargo(root, &sim.split(' ').collect::<Vec<_>>())
+        let simulate = |args: &str| {
+            let sim = "run --quiet --profile sim -p ottla-sim --bin ottla-sim --";
+            let args: Vec<&str> = sim.split(' ').chain(args.split(' ')).collect();
+            cargo(root, &args)
+        };
+        step("simulator", || {
+            simulate("run --seeds 2000 --threads 2 --no-holes")
         })?;
+        step("determinism", || simulate("meta --seed 7"))?;
         step("release build", || {
             cargo(root, &["build", "--quiet", "--release", "--bin", "ottla"])
         })?;

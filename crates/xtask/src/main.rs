@@ -11,7 +11,6 @@ mod codegen;
 mod conformance;
 mod layers;
 mod licences;
-mod simulate;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -29,7 +28,6 @@ usage: cargo xtask COMMAND
   conformance ...       record Kafka's answers, compare others with them (tests/conformance/README.md)
   licences              what we build on is allowed by deny.toml
   layers                which crate may depend on which (docs/ARCHITECTURE.md)
-  simulate              the simulator's seeds, against the list of open ones
   tidy                  paths in docs, file sizes, module docs, banned words";
 
 fn main() -> ExitCode {
@@ -55,7 +53,6 @@ fn run(args: &[&str]) -> Result<()> {
         ["layers"] => layers::run(&root),
         ["licences"] => licences::run(&root),
         ["conformance", rest @ ..] => conformance::run(&root, rest),
-        ["simulate"] => simulate::run(&root),
         ["tidy"] => tidy::run(&root),
         _ => bail!("{USAGE}"),
     }

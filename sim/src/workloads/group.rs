@@ -62,6 +62,18 @@ pub async fn run(client: Client, spec: scenario::Group, number: u32, topic: Stri
             continue;
         }
         member.client.history.exercised("group-joined");
+        for partition in member.owned.clone() {
+            member.commit(partition).await;
+        }
+        if member.generation > 1 && dice.chance(300_000) {
+            // As a request would that was on its way since before the rebalance.
+            member.client.history.exercised("stale-commit");
+            member.generation -= 1;
+            for partition in member.owned.clone() {
+                member.commit(partition).await;
+            }
+            member.generation += 1;
+        }
         member.work(&mut dice).await;
     }
     member.leave().await;
@@ -82,9 +94,11 @@ impl Member {
         {
             let mut inner = self.client.history.lock();
             let inner = &mut *inner;
-            inner
-                .groups
-                .end_join(&group, floor, answer.generation_id, &mut inner.judge);
+            if !inner.has_damage() {
+                inner
+                    .groups
+                    .end_join(&group, floor, answer.generation_id, &mut inner.judge);
+            }
         }
         self.id = answer.member_id.clone();
         self.generation = answer.generation_id;
@@ -354,7 +368,9 @@ impl Member {
         }
         let mut inner = self.client.history.lock();
         let inner = &mut *inner;
-        inner.groups.end_commit(&call, fate, &mut inner.judge);
+        if !inner.has_damage() {
+            inner.groups.end_commit(&call, fate, &mut inner.judge);
+        }
     }
 
     async fn fetch(&mut self, partition: i32) {

@@ -219,9 +219,11 @@ async fn identity(client: &Client, cluster: &mut Cluster<world::SimEnv>) -> Opti
             Ok(answer) => {
                 let mut inner = client.history.lock();
                 let inner = &mut *inner;
-                inner
-                    .producer_ids
-                    .given(answer.producer_id, &mut inner.judge);
+                if !inner.has_damage() {
+                    inner
+                        .producer_ids
+                        .given(answer.producer_id, &mut inner.judge);
+                }
                 return Some((answer.producer_id, answer.producer_epoch));
             }
             Err(error) => client.judge(&error),
@@ -276,7 +278,11 @@ async fn until_acknowledged(
                     ErrorCode::UNKNOWN_PRODUCER_ID,
                     ErrorCode::INVALID_PRODUCER_EPOCH,
                 ];
-                if lost.contains(&error) && topic.synced && !topic.retention {
+                if lost.contains(&error)
+                    && topic.synced
+                    && !topic.retention
+                    && !client.history.lock().has_damage()
+                {
                     let detail = format!(
                         "{} refused a batch whose predecessors were acknowledged: {}",
                         place,

@@ -490,6 +490,8 @@ impl<E: Env> Hosted<E> {
                         }
                         Err(error) => {
                             failed = Some((token, append_error(&error)));
+                            // A log without room looks for some with its next job.
+                            work.dirty.push(self.partition);
                             break;
                         }
                     }
@@ -667,12 +669,7 @@ impl<E: Env> Hosted<E> {
         let coordinator = self.coordinator.as_mut()?;
         if coordinator.has_failed() {
             return match self.log.health() {
-                Health::Online => self.start_replay(work),
-                Health::Full => {
-                    let at = work.now().mono.after_ms(RETRY_MS);
-                    work.timers.add(at, Timer::Coordinator(self.partition));
-                    None
-                }
+                Health::Online | Health::Full => self.start_replay(work),
                 // Only another life of this partition can help.
                 Health::Offline => None,
             };

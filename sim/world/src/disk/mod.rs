@@ -123,8 +123,8 @@ impl DiskState {
             }
             Request::SyncDir { dir, upto } => {
                 if self.faults.failed_sync.fails(&mut self.rng) {
-                    // The journal is aborted: what was not durable is lost with the next power loss.
-                    self.tree.abandon_dir(*dir, *upto);
+                    // The journal holds on to names that it could not write: a later sync may do it.
+                    // (File systems that give them up turn read-only, which is another fault.)
                     return (Err(os_error(libc::EIO)), 0);
                 }
                 self.tree.sync_dir(*dir, *upto);

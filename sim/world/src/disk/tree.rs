@@ -368,15 +368,6 @@ impl Tree {
         self.settle(done, |_| true);
     }
 
-    /// After a failed sync: the names of a directory that changed up to `upto` never become durable.
-    pub(crate) fn abandon_dir(&mut self, dir: Ino, upto: u64) {
-        let (lost, rest) = std::mem::take(&mut self.changes)
-            .into_iter()
-            .partition(|change| change.dir == dir && change.sequence <= upto);
-        self.changes = rest;
-        self.settle(lost, |_| false);
-    }
-
     /// Applies changes to the medium, or drops them, as `keep` says.
     pub(crate) fn settle(
         &mut self,
