@@ -5,7 +5,7 @@
 #   kafka.sh tool CLASS ARG...    run one of Kafka's tools, e.g. org.apache.kafka.tools.TopicCommand --list ...
 #   kafka.sh stop DIR             stop the node that was started in DIR
 # Needs Java 17 or later and Maven. KAFKA_LIBS (default: target/peers/kafka in the project) keeps the jars, HEAP
-# (default 512m) sets the heap, EXTRA holds further lines for server.properties.
+# (default 512m) sets the heap, JVM other flags (default: quick to start), EXTRA holds further lines for server.properties.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 libs=${KAFKA_LIBS:-$here/../../target/peers/kafka}
@@ -46,7 +46,7 @@ ${EXTRA:-}
 P
   tool kafka.tools.StorageTool format -t "$(tool kafka.tools.StorageTool random-uuid 2>/dev/null)" \
     -c "$dir/server.properties" >"$dir/1.log" 2>&1
-  setsid java -server -Xmx"${HEAP:-512m}" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.awt.headless=true "$logging" \
+  setsid java -server -Xmx"${HEAP:-512m}" ${JVM:--XX:+UseSerialGC -XX:TieredStopAtLevel=1} -Djava.awt.headless=true "$logging" \
     -cp "$libs/*" kafka.Kafka "$dir/server.properties" >>"$dir/1.log" 2>&1 </dev/null &
   echo $! >"$dir/1.pid"
   for _ in $(seq 600); do
