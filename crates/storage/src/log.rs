@@ -67,8 +67,8 @@ pub struct Log<D: Disk> {
     pub(crate) seed: u32,
     pub(crate) config: LogConfig,
     pub(crate) log_start: Offset,
-    /// `log_start` as the disk has it.
-    pub(crate) durable_log_start: Offset,
+    /// Where it is to start: moved there once that is durable. Until then all of it is served.
+    pub(crate) log_start_wanted: Offset,
     pub(crate) sealed: Vec<Segment<D>>,
     pub(crate) active: Active<D>,
     pub(crate) tail: Tail,
@@ -433,14 +433,17 @@ impl<D: Disk> Log<D> {
         let closed = self
             .sealed
             .iter()
-            .filter(|segment| segment.row.base < recovery.segment);
+            .filter(|segment| segment.row.base < recovery.segment)
+            .filter(|segment| !self.is_given_up(&segment.row));
+        let mut epochs = self.epochs.clone();
+        epochs.truncate_from_start(self.log_start_wanted);
         LogState {
             identity: self.identity.clone(),
-            log_start: self.log_start,
+            log_start: self.log_start_wanted,
             recovery,
             claims_floor: self.next_claim - 1,
             segments: closed.map(|segment| segment.row).collect(),
-            epochs: self.epochs.up_to(recovery.offset, self.log_start),
+            epochs: epochs.up_to(recovery.offset, self.log_start_wanted),
             faulty: self.faulty.clone(),
         }
     }
@@ -460,7 +463,7 @@ impl<D: Disk> Log<D> {
             return None;
         }
         // A log never starts, durably, beyond what it durably has.
-        let starts_beyond = self.state_dirty && self.log_start.0 > self.durable.offset.0;
+        let starts_beyond = self.state_dirty && self.log_start_wanted.0 > self.durable.offset.0;
         let sync = sync || starts_beyond || self.unsynced_ends.len() >= ENDS_MAX - 1;
         let chunks = if self.health == Health::Full {
             Vec::new()
@@ -479,12 +482,6 @@ impl<D: Disk> Log<D> {
             .then(|| self.claim(confirmed, target.mark, &chunks));
         self.state_dirty = false;
         self.job_running = true;
-        // Files go only after the state that does without them is durable: in this job, or before.
-        let removals = if state || sealed || self.durable_log_start == self.log_start {
-            self.removals.clone()
-        } else {
-            Vec::new()
-        };
         Some(job::run(Plan {
             disk: self.disk.clone(),
             dir: self.dir.clone(),
@@ -501,7 +498,7 @@ impl<D: Disk> Log<D> {
             sync: needs_sync,
             claim,
             state: state.then(|| Bytes::from(self.state_at(self.durable).encode())),
-            log_start: self.log_start,
+            log_start: self.log_start_wanted,
             epochs: std::mem::take(&mut self.epochs_dirty)
                 .then(|| Bytes::from(self.epochs.encode())),
             snapshots: self
@@ -509,7 +506,7 @@ impl<D: Disk> Log<D> {
                 .iter()
                 .map(|(_, path, bytes)| (path.clone(), bytes.clone()))
                 .collect(),
-            removals,
+            removals: self.removals.clone(),
             probe,
             steps,
         }))
@@ -659,7 +656,7 @@ impl<D: Disk> Log<D> {
             self.next_claim = number + 1;
         }
         if let Some(log_start) = done.log_start {
-            self.durable_log_start = log_start;
+            self.move_start(log_start);
         }
         for (at, _, _) in self.snapshots.drain(..done.snapshots) {
             self.snapshots_kept.push(at);
@@ -696,7 +693,7 @@ impl<D: Disk> Log<D> {
         JobOutcome {
             written: self.written.mark.offset,
             durable: self.durable.offset,
-            log_start: self.durable_log_start,
+            log_start: self.log_start,
             rolled_back,
             error,
         }

@@ -30,7 +30,7 @@ use crate::index::{IndexBuilder, SegmentIndex};
 use crate::log::{Active, Health, Log};
 use crate::names::{self, parse_segment_file, segment_file};
 use crate::producer_snapshot::ProducerEntry;
-use crate::scan::{Expectation, Scanned, Source, scan};
+use crate::scan::{Expectation, Scanned, Source, damage, scan};
 use crate::segment::{FileCell, Segment};
 use crate::state::{CleanMarker, FaultyRange, LogState, Mark, SegmentRow};
 use crate::tail::{BLOCK, Place, Tail};
@@ -148,6 +148,8 @@ impl<D: Disk> Log<D> {
                 Some(state.identity.topic_id),
                 log.identity.topic_id,
             )?;
+            let known = state.faulty.iter();
+            alarms.extend(known.map(|range| damage(range, "found by an earlier start or read")));
         }
         if found_id.is_none() {
             log.write_metadata().await?;
@@ -190,7 +192,7 @@ impl<D: Disk> Log<D> {
             alarms,
         };
         for alarm in &recovered.alarms {
-            tracing::warn!(dir = %log.dir.display(), "{alarm}");
+            tracing::error!(dir = %log.dir.display(), "{alarm}");
         }
         Ok((log, recovered))
     }
@@ -223,7 +225,7 @@ impl<D: Disk> Log<D> {
             seed,
             config,
             log_start: start,
-            durable_log_start: start,
+            log_start_wanted: start,
             sealed: Vec::new(),
             active: Active {
                 base: start.0,
@@ -346,7 +348,6 @@ impl<D: Disk> Log<D> {
         files::replace_durably(&self.disk, &path, state)
             .await
             .map_err(StorageError::io(&path))?;
-        self.durable_log_start = self.log_start;
         self.dir_dirty = false;
         Ok(())
     }
@@ -354,7 +355,7 @@ impl<D: Disk> Log<D> {
     /// Takes over what the state says of closed segments.
     fn adopt(&mut self, state: &LogState) {
         self.log_start = state.log_start;
-        self.durable_log_start = state.log_start;
+        self.log_start_wanted = state.log_start;
         self.sealed = state
             .segments
             .iter()
@@ -502,6 +503,7 @@ impl<D: Disk> Log<D> {
         let scanned = scan(&mut source, &expected).await;
         let path = self.dir.join(segment_file(base, names::LOG));
         let scanned = scanned.map_err(StorageError::io(&path))?;
+        alarms.extend(scanned.alarms(&path));
         let torn = if scanned.torn {
             source.len() - u64::from(scanned.position)
         } else {
@@ -527,6 +529,7 @@ impl<D: Disk> Log<D> {
     ) -> Result<u64, StorageError> {
         let start = listing.segments.first().copied().unwrap_or(0);
         self.log_start = Offset(start);
+        self.log_start_wanted = Offset(start);
         self.start_at(self.segment_start(start), Bytes::new());
         self.active.base = start;
         self.active.builder = IndexBuilder::new(start, self.seed, self.config.index_interval_bytes);
@@ -553,6 +556,7 @@ impl<D: Disk> Log<D> {
             let scanned = scan(&mut source, &expected).await;
             let path = self.dir.join(segment_file(base, names::LOG));
             let scanned = scanned.map_err(StorageError::io(&path))?;
+            alarms.extend(scanned.alarms(&path));
             self.settle(base, &scanned).await?;
             self.take_over(base, scanned, now).await?;
             let last = i + 1 == listing.segments.len();

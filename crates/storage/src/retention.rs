@@ -1,39 +1,40 @@
 //! What is given up: records before a requested offset, segments that are too old or too many.
 //!
-//! Only the start of the log moves here. The next job makes that durable and removes the files
-//! afterwards, so that a crash never finds a log that starts before its files do. Whole segments go; the
-//! active one is never removed.
+//! A later start is only asked for here. The next job makes it durable; then the log starts there, and the job
+//! after that removes the files. So a crash never finds a log that starts before its files do, and nobody is
+//! refused a record that a crash would bring back. Whole segments go; the active one is never removed.
 
 use env::{Disk, Wall};
 use types::{NextOffset, Offset};
 
 use crate::log::Log;
 use crate::names::{self, segment_file};
+use crate::state::SegmentRow;
 
 /// What retention did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retained {
-    /// Segments that go with the next job.
+    /// Segments that are given up.
     pub segments_removed: usize,
-    /// Whether the start of the log moved.
-    pub log_start_moved: bool,
+    /// Where the log is to start.
+    pub log_start: Offset,
 }
 
 impl<D: Disk> Log<D> {
-    /// Moves the start of the log to `offset` (DeleteRecords); never back, never beyond what is written
-    /// (an append that may still be taken back is nothing to start at). Returns
-    /// whether it moved. Durable once a job says so ([`crate::JobOutcome::log_start`]).
+    /// Asks for the log to start at `offset` (DeleteRecords); never back, never beyond what is written
+    /// (an append that may still be taken back is nothing to start at). Returns whether that is news. The
+    /// log starts there once a job says so ([`crate::JobOutcome::log_start`]).
     pub fn delete_records_before(&mut self, offset: Offset) -> bool {
         let offset = offset.min(self.written_end().position());
-        if offset <= self.log_start {
+        if offset <= self.log_start_wanted {
             return false;
         }
-        self.move_start(offset);
+        self.ask_for_start(offset);
         true
     }
 
     /// Applies `retention.ms` and `retention.bytes` to what lies before `high_watermark`; closes the active
-    /// segment if all its records are too old.
+    /// segment if all its records are too old. The log starts later once a job says so.
     pub fn apply_retention(&mut self, now: Wall, high_watermark: NextOffset) -> Retained {
         let limit = self.config.retention_ms;
         let too_old = |timestamp: i64| {
@@ -49,10 +50,14 @@ impl<D: Disk> Log<D> {
             self.roll(now);
         }
         let mut size = self.size_bytes();
-        let mut start = self.log_start;
+        let mut start = self.log_start_wanted;
         let mut removed = 0;
         for segment in &self.sealed {
             let row = &segment.row;
+            if self.is_given_up(row) {
+                size -= u64::from(row.size);
+                continue;
+            }
             let waits = self
                 .pending_seals
                 .iter()
@@ -70,33 +75,47 @@ impl<D: Disk> Log<D> {
             start = start.max(Offset(row.next));
             removed += 1;
         }
-        let log_start_moved = start > self.log_start;
-        if log_start_moved {
-            self.move_start(start);
+        if start > self.log_start_wanted {
+            self.ask_for_start(start);
         }
         Retained {
             segments_removed: removed,
-            log_start_moved,
+            log_start: start,
         }
     }
 
-    fn move_start(&mut self, offset: Offset) {
-        self.log_start = offset;
+    /// Asks for another start. Everything stays where it is until the next job has made that durable: what a
+    /// crash would bring back has not been taken from anybody.
+    fn ask_for_start(&mut self, offset: Offset) {
+        self.log_start_wanted = offset;
         self.state_dirty = true;
         // Room may come of it.
         self.probe_wanted = true;
-        let waiting: Vec<i64> = self
-            .pending_seals
-            .iter()
-            .map(|seal| seal.row.base)
-            .collect();
+    }
+
+    /// Whether a closed segment lies before the start that is asked for.
+    pub(crate) fn is_given_up(&self, row: &SegmentRow) -> bool {
+        row.next <= self.log_start_wanted.0
+            && !self
+                .pending_seals
+                .iter()
+                .any(|seal| seal.row.base == row.base)
+    }
+
+    /// The log starts at `offset` from now on, durably. The files before it go with the next job.
+    pub(crate) fn move_start(&mut self, offset: Offset) {
+        if offset <= self.log_start {
+            return;
+        }
+        self.log_start = offset;
+        self.probe_wanted = true;
         let gone = self
             .sealed
             .iter()
-            .take_while(|segment| {
-                segment.row.next <= offset.0 && !waiting.contains(&segment.row.base)
-            })
+            .take_while(|segment| segment.row.next <= offset.0 && self.is_given_up(&segment.row))
             .count();
+        // The state of this job may still name what was closed in it.
+        self.state_dirty |= gone > 0;
         for segment in self.sealed.drain(..gone) {
             for suffix in [
                 names::LOG,

@@ -86,6 +86,8 @@ struct Model {
     log: Log<MemDisk>,
     list: Vec<Listed>,
     start: i64,
+    /// Where it is to start.
+    wanted: i64,
     epoch: i32,
     seed: u64,
 }
@@ -100,6 +102,7 @@ impl Model {
             log,
             list: Vec::new(),
             start: 0,
+            wanted: 0,
             epoch: 0,
             seed: 0,
         }
@@ -155,8 +158,8 @@ impl Model {
                 let offset = i64::from(offset) % (self.end() + 1);
                 let offset = offset.min(self.log.written_end().0);
                 let moved = self.log.delete_records_before(Offset(offset));
-                assert_eq!(moved, offset > self.start);
-                self.start = self.start.max(offset);
+                assert_eq!(moved, offset > self.wanted);
+                self.wanted = self.wanted.max(offset);
             }
             Action::Retention { bytes, now } => {
                 let mut config = self.config.clone();
@@ -166,14 +169,15 @@ impl Model {
                 let end = self.log.log_end_offset();
                 let retained = self.log.apply_retention(Wall(now), end);
                 self.log.set_config(self.config.clone());
-                let start = self.log.log_start_offset().0;
-                assert_eq!(retained.log_start_moved, start > self.start);
+                assert_eq!(self.log.log_start_offset().0, self.start, "served until it is durable");
+                let wanted = retained.log_start.0;
                 assert!(
-                    self.list.iter().any(|batch| batch.base == start)
-                        || start == self.end()
-                        || start == self.start
+                    self.list.iter().any(|batch| batch.base == wanted)
+                        || wanted == self.end()
+                        || wanted == self.wanted
                 );
-                self.start = start;
+                assert!(wanted >= self.wanted);
+                self.wanted = wanted;
             }
             Action::ReleaseIdle => self.log.release_idle(),
             Action::Stop => self.stop(),
@@ -232,6 +236,10 @@ impl Model {
             return;
         };
         assert!(outcome.durable <= outcome.written);
+        let start = outcome.log_start.0;
+        assert!((self.start..=self.wanted).contains(&start));
+        assert!(outcome.error.is_some() || start == self.wanted);
+        self.start = start;
         match outcome.error {
             None => {
                 assert_eq!(outcome.rolled_back, None);
@@ -355,10 +363,12 @@ impl Model {
             self.log.log_end_offset()
         );
         assert!(self.log.log_end_offset() <= written);
-        assert!(self.log.log_start_offset() <= start);
+        let asked = start..=Offset(self.wanted);
+        assert!(asked.contains(&self.log.log_start_offset()));
         let end = self.log.log_end_offset().0;
         self.list.retain(|batch| batch.next <= end);
         self.start = self.log.log_start_offset().0;
+        self.wanted = self.start;
     }
 
     fn check(&mut self) {

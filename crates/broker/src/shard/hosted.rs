@@ -38,7 +38,6 @@ pub(crate) struct Hosted<E: Env> {
     /// The log's incarnation that completions must name.
     fence: Fence,
     /// A start of the log that is to be made durable, and whether it is part of the job under way.
-    log_start_wanted: Option<(Offset, Fence)>,
     /// Fetches that wait for something new here.
     waiters: Vec<Weak<Notify>>,
     /// The group coordinator, on partitions of `__consumer_offsets`.
@@ -76,7 +75,6 @@ impl<E: Env> Hosted<E> {
             busy: false,
             sync_wanted: false,
             fence,
-            log_start_wanted: None,
             waiters: Vec::new(),
             coordinator,
         }
@@ -326,20 +324,8 @@ impl<E: Env> Hosted<E> {
         if !self.busy && self.replica.written_end() == self.replica.log_end() {
             self.log.release_idle();
         }
-        let retained = self
-            .log
+        self.log
             .apply_retention(now.wall, self.replica.high_watermark());
-        if retained.log_start_moved {
-            let to = self.log.log_start_offset();
-            self.step(
-                work,
-                Input::LogStartMoved {
-                    fence: self.fence,
-                    to,
-                },
-                None,
-            );
-        }
         work.dirty.push(self.partition);
     }
 
@@ -423,10 +409,8 @@ impl<E: Env> Hosted<E> {
                 None,
             );
         }
-        if let Some((to, fence)) = self.log_start_wanted
-            && outcome.log_start >= to
-        {
-            self.log_start_wanted = None;
+        if outcome.log_start > self.replica.log_start() {
+            let (fence, to) = (self.fence, outcome.log_start);
             self.step(work, Input::LogStartMoved { fence, to }, None);
         }
         if !waits_for_room {
@@ -503,7 +487,7 @@ impl<E: Env> Hosted<E> {
                 }
                 Effect::MoveLogStart { to, fence } => {
                     self.log.delete_records_before(to);
-                    self.log_start_wanted = Some((to, fence));
+                    self.fence = fence;
                     work.dirty.push(self.partition);
                 }
                 // The log notes an epoch with its first batch; until then the controller knows it.
