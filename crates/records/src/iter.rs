@@ -147,12 +147,6 @@ impl Header {
             value,
         }
     }
-
-    /// The key as text, if it is UTF-8.
-    #[must_use]
-    pub fn key_str(&self) -> Option<&str> {
-        std::str::from_utf8(&self.key).ok()
-    }
 }
 
 /// A record, sharing its batch's memory (or the decompressed body's).

@@ -16,7 +16,7 @@ use crate::job::write_side_file;
 use crate::log::Log;
 use crate::names::{self, segment_file};
 use crate::recovery::Listing;
-use crate::scan::Source;
+use crate::scan::{Source, damage};
 use crate::segment::IndexCell;
 use crate::state::{FaultyRange, SegmentRow};
 
@@ -37,15 +37,17 @@ impl<D: Disk> Log<D> {
                 Err(error) => return Err(StorageError::io(&path)(error)),
             };
             if len < u64::from(row.size) {
-                alarms.push(format!(
-                    "segment {} lost bytes: {len} of {} are there",
-                    row.base, row.size
-                ));
                 let from = Offset(row.base).max(self.log_start);
-                self.add_faulty(FaultyRange {
+                let range = FaultyRange {
                     from,
                     to: NextOffset(row.next),
-                });
+                };
+                if !self.faulty.contains(&range) {
+                    let place =
+                        format!("{}: {len} of {} bytes are there", path.display(), row.size);
+                    alarms.push(damage(&range, &place));
+                }
+                self.add_faulty(range);
                 continue;
             }
             let index = load_index(&self.disk, &self.dir, row.base, self.seed, row.size).await;

@@ -45,6 +45,12 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// Whether there was no room on the disk: trying again later helps.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, StorageError::Io { source, .. } if crate::job::is_full(source))
+    }
+
     /// For `map_err`: an error of the disk at `path`.
     pub fn io(path: &Path) -> impl FnOnce(io::Error) -> StorageError + use<> {
         let path = path.to_path_buf();

@@ -119,6 +119,15 @@ pub struct JobDone<D: Disk> {
     pub(crate) failure: Option<Failure>,
 }
 
+impl<D: Disk> JobDone<D> {
+    /// Whether it ran out of room: whoever keeps some back for this case should give it up now.
+    #[must_use]
+    pub fn ran_out_of_room(&self) -> bool {
+        let failure = self.failure.as_ref();
+        failure.is_some_and(|failure| is_full(&failure.error))
+    }
+}
+
 /// What became of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobOutcome {
@@ -350,7 +359,8 @@ async fn writer<D: Disk>(
 const ROOM_MIN: u64 = 64 << 10;
 const ROOM_STEP: u64 = 64 << 20;
 
-/// Reserves room up to `end`, and some more: twice what there was, so that a small log stays small.
+/// Reserves room up to `end`, and some more: twice what there was, so that a small log stays small. On a
+/// disk that has no room for that, just what is needed.
 async fn reserve<D: Disk>(plan: &Plan<D>, writer: &mut Writer<D>, end: u64) -> Result<(), Failure> {
     if end <= writer.allocated || !writer.can_allocate {
         return Ok(());
@@ -358,16 +368,23 @@ async fn reserve<D: Disk>(plan: &Plan<D>, writer: &mut Writer<D>, end: u64) -> R
     let block = u64::from(BLOCK);
     let whole = u64::from(plan.segment_bytes).next_multiple_of(block);
     let more = writer.allocated.clamp(ROOM_MIN, ROOM_STEP);
-    let target = (writer.allocated + more)
+    let least = end.next_multiple_of(block);
+    let mut target = (writer.allocated + more)
         .min(whole)
         .max(end)
         .next_multiple_of(block);
+    // On a disk that was full, the room that was kept back must do for everybody.
+    if plan.probe {
+        target = least;
+    }
     let from = writer.allocated;
-    match writer
-        .file
-        .allocate(from, target - from, Allocation::Extend)
-        .await
-    {
+    let allocate = |to: u64| writer.file.allocate(from, to - from, Allocation::Extend);
+    let mut allocated = allocate(target).await;
+    if target > least && allocated.as_ref().is_err_and(is_full) {
+        target = least;
+        allocated = allocate(target).await;
+    }
+    match allocated {
         Ok(()) => writer.allocated = target,
         Err(error) if error.kind() == io::ErrorKind::Unsupported => writer.can_allocate = false,
         Err(error) => return Err(step("reserving room")(error)),

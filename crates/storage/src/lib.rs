@@ -12,7 +12,7 @@
 //! | [`recovery`], `closed_segments`, `producer_recovery`, `close` | making, opening, closing |
 //! | [`verdict`], [`claims`], `scan` | torn tail or damage: the decision table and its evidence |
 //! | [`tail`], [`job`] | the end of the log in memory, and its way to the disk |
-//! | [`dir`], [`log_dir`] | a disk's directory of logs: whose it is; what is in it |
+//! | [`dir`], [`log_dir`], [`reserve`] | a disk's directory of logs: whose it is; what is in it; room kept back |
 //! | [`tools`] | dump, verify, repair, for files that no broker has open |
 //! | [`index`], [`epochs`], [`producer_snapshot`], [`state`] | the files beside the batches |
 //!
@@ -47,6 +47,7 @@ pub mod state;
 
 pub mod dir;
 pub mod log_dir;
+pub mod reserve;
 
 pub mod tools;
 
@@ -65,6 +66,7 @@ pub use log_dir::PartitionDir;
 pub use producer_snapshot::ProducerEntry;
 pub use read::{ReadPlan, ReadResult};
 pub use recovery::Recovered;
+pub use reserve::{Reserve, Room};
 pub use retention::Retained;
 pub use state::FaultyRange;
 pub use time_lookup::{MaxTimePlan, TimePlan, TimestampOffset};

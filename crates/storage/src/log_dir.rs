@@ -1,4 +1,4 @@
-//! What is in a directory of logs, and room kept back on its disk. Whose directory it is: [`crate::dir`].
+//! What is in a directory of logs. Whose directory it is: [`crate::dir`]; room kept back: [`crate::reserve`].
 //!
 //! Partitions lie in `topic-partition`, and their `partition.metadata` names the topic's id, which decides:
 //! a directory of an earlier topic of the same name is not this topic's. Nothing is deleted on weak
@@ -7,19 +7,12 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
-use env::{Allocation, Disk, EntryKind, File, OpenOptions, SyncKind};
-use types::{NextOffset, Offset, PartitionIndex, Uuid};
+use env::{Disk, EntryKind};
+use types::{PartitionIndex, Uuid};
 
 use crate::error::StorageError;
-use crate::files;
 use crate::names;
 use crate::recovery::read_metadata;
-
-const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
-const LOG_STARTS: &str = "log-start-offset-checkpoint";
-const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
-const RESERVE: &str = "disk-reserve";
 
 /// A partition's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,66 +75,6 @@ pub async fn set_aside<D: Disk>(disk: &D, dir: &PartitionDir) -> Result<PathBuf,
         .await
         .map_err(StorageError::io(parent))?;
     Ok(to)
-}
-
-/// Writes Kafka's checkpoints of all logs in `dir` (topic, partition, start, end), for Kafka's tools: our
-/// own start does not read them.
-///
-/// # Errors
-/// The disk's.
-pub async fn write_checkpoints<D: Disk>(
-    disk: &D,
-    dir: &Path,
-    logs: &[(String, PartitionIndex, Offset, NextOffset)],
-) -> Result<(), StorageError> {
-    let text = |offset: &dyn Fn(Offset, NextOffset) -> i64| {
-        let mut out = format!("0\n{}\n", logs.len());
-        for (topic, partition, start, end) in logs {
-            let _ = writeln!(out, "{topic} {} {}", partition.0, offset(*start, *end));
-        }
-        out
-    };
-    let all = [
-        (RECOVERY_POINTS, text(&|_, end| end.0)),
-        (HIGH_WATERMARKS, text(&|_, end| end.0)),
-        (LOG_STARTS, text(&|start, _| start.0)),
-    ];
-    for (name, text) in all {
-        let path = dir.join(name);
-        let written = files::replace(disk, &path, Bytes::from(text)).await;
-        written.map_err(StorageError::io(&path))?;
-    }
-    disk.sync_dir(dir).await.map_err(StorageError::io(dir))
-}
-
-/// Keeps `bytes` of room back in `dir`, in a file of that size, so that checkpoints and deletions still
-/// work when everything else is full.
-///
-/// # Errors
-/// The disk's: without room there is no reserve, and the caller may go on without.
-pub async fn keep_reserve<D: Disk>(disk: &D, dir: &Path, bytes: u64) -> Result<(), StorageError> {
-    let path = dir.join(RESERVE);
-    let io = || StorageError::io(&path);
-    let file = disk.open(&path, OpenOptions::CREATE).await.map_err(io())?;
-    match file.allocate(0, bytes, Allocation::Extend).await {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {
-            return files::remove(disk, &path).await.map_err(io());
-        }
-        Err(error) => return Err(io()(error)),
-    }
-    file.sync(SyncKind::All).await.map_err(io())
-}
-
-/// Gives the reserve back to whoever needs room now.
-///
-/// # Errors
-/// The disk's.
-pub async fn release_reserve<D: Disk>(disk: &D, dir: &Path) -> Result<(), StorageError> {
-    let path = dir.join(RESERVE);
-    files::remove(disk, &path)
-        .await
-        .map_err(StorageError::io(&path))
 }
 
 /// Splits `topic-partition`; `None` for every other name.

@@ -214,12 +214,6 @@ impl<D: Disk> ReadPlan<D> {
         matches!(&self.kind, Kind::Memory(chunks) if chunks.is_empty())
     }
 
-    /// Whether the disk is not needed.
-    #[must_use]
-    pub fn is_in_memory(&self) -> bool {
-        matches!(&self.kind, Kind::Memory(_))
-    }
-
     /// About how many bytes will be read: exact for memory, the most for a file.
     #[must_use]
     pub fn size_hint(&self) -> usize {

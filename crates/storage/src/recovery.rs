@@ -148,8 +148,6 @@ impl<D: Disk> Log<D> {
                 Some(state.identity.topic_id),
                 log.identity.topic_id,
             )?;
-            let known = state.faulty.iter();
-            alarms.extend(known.map(|range| damage(range, "found by an earlier start or read")));
         }
         if found_id.is_none() {
             log.write_metadata().await?;
@@ -178,6 +176,14 @@ impl<D: Disk> Log<D> {
             };
         }
         log.clean_marker = clean;
+        // What was found before, and was not looked at again just now.
+        for range in state.iter().flat_map(|state| &state.faulty) {
+            let alarm = damage(range, "found by an earlier start or read");
+            let about = |alarm: &str| alarm.split_once(" (").map(|(about, _)| about.to_owned());
+            if log.faulty.contains(range) && !alarms.iter().any(|told| about(told) == about(&alarm)) {
+                alarms.push(alarm);
+            }
+        }
         let (producers, producers_at) = log.load_snapshot(&listing).await?;
         let replay = log.replay_from(producers_at).await?;
         let recovered = Recovered {

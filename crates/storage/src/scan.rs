@@ -3,6 +3,7 @@
 //! Used by recovery, which acts on the judgement, and by the tools, which only report it.
 
 use std::io;
+use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 use env::{Disk, File, OpenMode};
@@ -173,6 +174,8 @@ pub(crate) struct Scanned {
     pub(crate) position: u32,
     pub(crate) first_timestamp: i64,
     pub(crate) faulty: Vec<FaultyRange>,
+    /// For each of them, in this order, where it begins in the file and what is wrong there.
+    pub(crate) reasons: Vec<(u32, &'static str)>,
     /// What lies behind `position` is torn.
     pub(crate) torn: bool,
     /// Records before `end` are missing behind `position`.
@@ -195,6 +198,7 @@ pub(crate) async fn scan<D: Disk>(
         position: 0,
         first_timestamp: -1,
         faulty: Vec::new(),
+        reasons: Vec::new(),
         torn: false,
         hole_at_end: false,
         epochs: Vec::new(),
@@ -236,6 +240,7 @@ pub(crate) async fn scan<D: Disk>(
             Verdict::Faulty => {
                 marks.clear();
                 let from = out.end.position();
+                out.reasons.push((out.position, reason(found)));
                 if let Some((position, header)) = later {
                     let to = header.base_offset.end_before();
                     out.faulty.push(FaultyRange { from, to });
@@ -321,9 +326,49 @@ fn check_chain(out: &mut Scanned, marks: &mut Vec<(Mark, Offset)>) {
             from: (*from).max(Offset(0)),
             to: mark.offset,
         });
+        out.reasons.push((mark.position, OTHER_BATCHES));
         out.builder.break_interval();
         marks.clear();
     }
+}
+
+const OTHER_BATCHES: &str = "whole batches lie there that are not the ones which were written: the disk \
+     lost or misplaced a write and cannot be trusted";
+
+/// What is told of a place that counts as damaged.
+fn reason(found: Found) -> &'static str {
+    match found {
+        Found::Foreign => {
+            "a whole batch of another place lies there: the disk misplaced a write, or kept an old one, \
+             and cannot be trusted"
+        }
+        Found::Nothing => "nothing lies there",
+        Found::Invalid { .. } => "the bytes there fail their checksum",
+        Found::Unreadable => "the disk refuses to read there",
+        Found::Valid => unreachable!("a valid batch is kept"),
+    }
+}
+
+impl Scanned {
+    /// What an operator is told of the damage found, a line for each range.
+    pub(crate) fn alarms(&self, path: &Path) -> impl Iterator<Item = String> {
+        let ranges = self.faulty.iter().zip(&self.reasons);
+        ranges.map(|(range, (position, reason))| {
+            let place = format!("{} at byte {position}: {reason}", path.display());
+            damage(range, &place)
+        })
+    }
+}
+
+/// One range of damaged records: what and where, what it means, and what to do.
+pub(crate) fn damage(range: &FaultyRange, place: &str) -> String {
+    let (from, to) = (range.from, range.to);
+    format!(
+        "records {from} up to {to} (exclusive) were acknowledged and are damaged ({place}). Fetches of \
+         them get CORRUPT_MESSAGE, all others are served. To get them back, stop the node and put a good \
+         copy of the file in its place; to give them up, let consumers go on at {to}, or delete records up \
+         to there. `ottla log verify` looks for more"
+    )
 }
 
 async fn examine<D: Disk>(

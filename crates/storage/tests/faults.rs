@@ -341,6 +341,21 @@ fn damage_to_any_acknowledged_batch_is_damage_and_never_a_torn_tail() {
             assert_eq!(range.from, Offset(number as i64), "{case}");
             // The next batch may be hit as well, no more.
             assert!(range.to.0 <= number as i64 + 2, "{case}");
+            // The operator is told: what, where, why; once more with every start, until it is mended.
+            let [alarm] = &recovered.alarms[..] else {
+                panic!("{case}")
+            };
+            let place = format!("{}.log at byte {}", "0".repeat(20), position(&all, number));
+            for part in [format!("records {} up to {}", range.from, range.to), place] {
+                assert!(alarm.contains(&part), "{part}: {case}");
+            }
+            let again = disk.copy();
+            let (log_again, recovered) = open(&again, &config).unwrap();
+            assert_eq!(recovered.alarms.len(), 1, "{recovered:?}");
+            now(log_again.close()).unwrap();
+            let (_, recovered) = open(&again, &config).unwrap();
+            assert!(recovered.clean && recovered.alarms.len() == 1);
+            assert!(recovered.alarms[0].contains("found by an earlier start"));
             for (base, _, stored) in &all {
                 let read = log.read(*base, NextOffset(10), 1, true);
                 if range.from <= *base && base.is_before(range.to) {
@@ -550,6 +565,27 @@ fn claims_and_state_that_are_damaged_prove_nothing() {
         (log.log_end_offset(), recovered.faulty.len()),
         (NextOffset(10), 1)
     );
+}
+
+/// A whole batch that lies where another one was written: its checksum is good, and the disk is not.
+#[test]
+fn a_misplaced_batch_is_told_as_such() {
+    let config = LogConfig {
+        segment_bytes: 1 << 20,
+        ..config()
+    };
+    let (disk, all) = ten(&config);
+    disk.damage(&segment(0), |bytes| {
+        let (from, to) = (position(&all, 3), position(&all, 6));
+        let len = all[3].2.len();
+        bytes.copy_within(from..from + len, to);
+    });
+    let (_, recovered) = open(&disk, &config).unwrap();
+    let [alarm] = &recovered.alarms[..] else {
+        panic!("{recovered:?}")
+    };
+    assert!(alarm.starts_with("records 6 up to 7"), "{alarm}");
+    assert!(alarm.contains("a whole batch of another place"), "{alarm}");
 }
 
 #[test]

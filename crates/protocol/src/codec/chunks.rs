@@ -33,12 +33,6 @@ impl Records {
         &self.chunks
     }
 
-    /// The pieces.
-    #[must_use]
-    pub fn into_chunks(self) -> Vec<Bytes> {
-        self.chunks
-    }
-
     /// Bytes in all pieces.
     #[must_use]
     pub fn len(&self) -> usize {

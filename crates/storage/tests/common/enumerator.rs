@@ -1,5 +1,5 @@
-//! The engine of the crash enumerator: every crash point of a recorded history times every subset of what was
-//! not synced, and the judge.
+//! The engine of the crash enumerator: every crash point of a recorded history times every disk that it can
+//! leave, and the judge.
 
 use env::Disk;
 use storage::{Log, LogConfig};
@@ -88,6 +88,10 @@ impl Run {
     }
 }
 
+/// The most parts of one file, and the most outcomes of one crash, that are tried completely.
+const PARTS_MAX: usize = 14;
+const OUTCOMES_MAX: usize = 2048;
+/// Without telling outcomes apart, all subsets are tried of so many parts.
 const ALL_SUBSETS_UP_TO: usize = 10;
 const SAMPLES: u64 = 24;
 
@@ -207,29 +211,48 @@ pub fn judge(disk: &MemDisk, config: &LogConfig, story: &Story, ops: usize) -> R
     Ok(())
 }
 
-/// Judges every crash of a run. Returns how many there were.
-pub fn enumerate(name: &str, run: Run) -> Result<u64, String> {
+/// What was tried.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tried {
+    /// Crash points.
+    pub points: u64,
+    /// Of these, the ones of which every disk that they can leave was judged.
+    pub complete: u64,
+    /// Disks judged.
+    pub cases: u64,
+    /// The most unsynced parts at one crash point.
+    pub parts_max: usize,
+}
+
+/// Judges every crash of a run.
+pub fn enumerate(name: &str, run: Run) -> Result<Tried, String> {
     drop(run.log);
     let ops = run.disk.ops();
-    let mut cases = 0u64;
+    let mut tried = Tried::default();
     for crash_at in run.from..=ops.len() {
         let crash = Crash::new(&empty(), &ops[..crash_at]);
-        for (i, kept) in subsets(crash.atoms.len(), crash_at as u64)
-            .into_iter()
-            .enumerate()
-        {
-            let disk = crash.rebuild(kept);
-            cases += 1;
+        let parts = crash.atoms.len();
+        tried.points += 1;
+        tried.parts_max = tried.parts_max.max(parts);
+        let mut case = |disk: MemDisk, number: usize| {
+            tried.cases += 1;
             judge(&disk, &run.config, &run.story, crash_at).map_err(|error| {
-                format!(
-                    "{name}: crash after {crash_at} of {} operations, subset {i} of {} parts: {error}",
-                    ops.len(),
-                    crash.atoms.len()
-                )
-            })?;
+                let of = ops.len();
+                format!("{name}: crash after {crash_at} of {of} operations, case {number} of {parts} parts: {error}")
+            })
+        };
+        if let Some(outcomes) = crash.outcomes(PARTS_MAX, OUTCOMES_MAX) {
+            for (number, kept) in outcomes.iter().enumerate() {
+                case(crash.rebuild(|atom| kept[atom]), number)?;
+            }
+            tried.complete += 1;
+            continue;
+        }
+        for (number, kept) in subsets(parts, crash_at as u64).into_iter().enumerate() {
+            case(crash.rebuild(kept), number)?;
         }
     }
-    Ok(cases)
+    Ok(tried)
 }
 
 /// The disk before the log was made: its directory is there.

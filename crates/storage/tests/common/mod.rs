@@ -133,6 +133,11 @@ impl MemDisk {
         self.with(|state| state.capacity = bytes);
     }
 
+    /// Leaves so many bytes free.
+    pub fn set_free(&self, bytes: usize) {
+        self.with(|state| state.capacity = Some(state.used() + bytes));
+    }
+
     pub fn read(&self, path: &Path) -> Option<Vec<u8>> {
         self.with(|state| state.entries.get(path).map(|ino| state.files[*ino].clone()))
     }
@@ -194,8 +199,20 @@ impl State {
         }
     }
 
+    fn is_dir(&self, path: &Path) -> bool {
+        self.dirs.iter().any(|dir| dir == path)
+    }
+
+    /// Bytes of the files that have a name.
+    fn used(&self) -> usize {
+        self.entries
+            .values()
+            .map(|ino| self.files[*ino].len())
+            .sum()
+    }
+
     fn room(&self, ino: usize, len: usize) -> io::Result<()> {
-        let used: usize = self.files.iter().map(Vec::len).sum();
+        let used = self.used();
         let more = len.saturating_sub(self.files[ino].len());
         match self.capacity {
             Some(capacity) if more > 0 && used + more > capacity => {
@@ -207,6 +224,7 @@ impl State {
 
     fn apply(files: &mut [Vec<u8>], op: &Op) {
         match op {
+            Op::Write { data, .. } if data.is_empty() => {}
             Op::Write { ino, offset, data } => {
                 let (file, at) = (&mut files[*ino], *offset as usize);
                 if file.len() < at + data.len() {
@@ -253,6 +271,10 @@ impl Disk for MemDisk {
                 Some(_) if options.exclusive => return Err(io::ErrorKind::AlreadyExists.into()),
                 Some(ino) => *ino,
                 None if options.create => {
+                    let parent = path.parent().unwrap();
+                    if !state.is_dir(parent) || state.is_dir(path) {
+                        return Err(io::ErrorKind::NotFound.into());
+                    }
                     let ino = state.files.len();
                     state.files.push(Vec::new());
                     state.entries.insert(path.to_path_buf(), ino);
@@ -327,7 +349,14 @@ impl Disk for MemDisk {
 
     fn remove_dir(&self, path: &Path) -> impl Future<Output = io::Result<()>> + Send + 'static {
         self.call("remove", |state| {
-            if state.entries.keys().any(|entry| entry.starts_with(path)) {
+            if state.entries.contains_key(path) {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
+            if !state.is_dir(path) {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            let mut all = state.entries.keys().chain(&state.dirs);
+            if all.any(|entry| entry.parent() == Some(path)) {
                 return Err(io::ErrorKind::DirectoryNotEmpty.into());
             }
             state.dirs.retain(|dir| dir != path);
@@ -337,6 +366,11 @@ impl Disk for MemDisk {
 
     fn create_dir_all(&self, path: &Path) -> impl Future<Output = io::Result<()>> + Send + 'static {
         self.call("mkdir", |state| {
+            for dir in path.ancestors() {
+                if state.entries.contains_key(dir) {
+                    return Err(io::ErrorKind::NotADirectory.into());
+                }
+            }
             for dir in path.ancestors() {
                 if !state.dirs.iter().any(|known| known == dir) {
                     state.dirs.push(dir.to_path_buf());
@@ -377,6 +411,9 @@ impl Disk for MemDisk {
 
     fn sync_dir(&self, path: &Path) -> impl Future<Output = io::Result<()>> + Send + 'static {
         self.call("sync_dir", |state| {
+            if !state.is_dir(path) {
+                return Err(io::ErrorKind::NotFound.into());
+            }
             state.record(Op::SyncDir {
                 dir: path.to_path_buf(),
             });
@@ -386,19 +423,38 @@ impl Disk for MemDisk {
 
     fn free_bytes(&self, _path: &Path) -> impl Future<Output = io::Result<u64>> + Send + 'static {
         self.call("free", |state| {
-            let used: usize = state.files.iter().map(Vec::len).sum();
+            let used = state.used();
             Ok(state
                 .capacity
                 .map_or(u64::MAX, |capacity| capacity.saturating_sub(used) as u64))
         })
     }
 
-    fn lock_dir(&self, _path: &Path) -> impl Future<Output = io::Result<()>> + Send + 'static {
-        self.call("lock", |_| Ok(()))
+    fn lock_dir(&self, path: &Path) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        self.call("lock", |state| {
+            if !state.is_dir(path) {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            let path = path.join(".lock");
+            if !state.entries.contains_key(&path) {
+                let ino = state.files.len();
+                state.files.push(Vec::new());
+                state.entries.insert(path.clone(), ino);
+                state.record(Op::Create { path, ino });
+            }
+            Ok(())
+        })
     }
 }
 
 impl MemFile {
+    fn check_writable(&self) -> io::Result<()> {
+        match self.write {
+            true => Ok(()),
+            false => Err(io::ErrorKind::PermissionDenied.into()),
+        }
+    }
+
     fn check_aligned(&self, offset: u64, len: usize) -> io::Result<()> {
         let unaligned = !(offset as usize | len).is_multiple_of(OpenMode::ALIGNMENT);
         if self.mode == OpenMode::Direct && unaligned {
@@ -428,7 +484,6 @@ impl File for MemFile {
         offset: u64,
         buffers: Vec<Bytes>,
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
-        assert!(self.write, "the file was opened for writing");
         let mut at = offset;
         let aligned = buffers.iter().try_for_each(|buffer| {
             let address = buffer.as_ptr() as usize;
@@ -438,7 +493,9 @@ impl File for MemFile {
             self.check_aligned(address as u64, 0)
         });
         let data = buffers.concat();
+        let writable = self.check_writable();
         let result = self.disk.with(|state| {
+            writable?;
             aligned?;
             let partial = |state: &mut State, error| {
                 if state.fail.is_some_and(|fail| fail.partial) {
@@ -491,7 +548,9 @@ impl File for MemFile {
         len: u64,
         allocation: Allocation,
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        let writable = self.check_writable();
         self.disk.call("allocate", |state| {
+            writable?;
             state.room(self.ino, (offset + len) as usize)?;
             if allocation == Allocation::Extend
                 && state.files[self.ino].len() < (offset + len) as usize
@@ -506,7 +565,9 @@ impl File for MemFile {
     }
 
     fn set_len(&self, len: u64) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        let writable = self.check_writable();
         self.disk.call("set_len", |state| {
+            writable?;
             state.room(self.ino, len as usize)?;
             state.record(Op::SetLen { ino: self.ino, len });
             Ok(())
@@ -566,6 +627,67 @@ impl<'a> Crash<'a> {
         }
     }
 
+    /// Every disk that this crash can leave, once: subsets of the parts, one for each different outcome. (A
+    /// sector of zeros written over zeros is the same kept or dropped, and so is a file without a name.)
+    /// What reaches one file is independent of what reaches another and of the names, so outcomes are
+    /// counted file by file. `None` if a file has more than `parts_max` parts or there are more than
+    /// `outcomes_max` outcomes in all.
+    pub fn outcomes(&self, parts_max: usize, outcomes_max: usize) -> Option<Vec<Vec<bool>>> {
+        let mut groups: BTreeMap<Option<usize>, Vec<usize>> = BTreeMap::new();
+        for (number, (op, _)) in self.atoms.iter().enumerate() {
+            let file = match &self.ops[*op] {
+                Op::Write { ino, .. } | Op::SetLen { ino, .. } => Some(*ino),
+                _ => None,
+            };
+            groups.entry(file).or_default().push(number);
+        }
+        let mut all = vec![vec![false; self.atoms.len()]];
+        for (file, numbers) in groups {
+            if numbers.len() > parts_max {
+                return None;
+            }
+            let mut different: BTreeMap<_, u64> = BTreeMap::new();
+            for mask in 0..1u64 << numbers.len() {
+                let kept = |atom: usize| {
+                    let at = numbers.binary_search(&atom);
+                    at.is_ok_and(|at| mask >> at & 1 == 1)
+                };
+                let disk = self.rebuild_only(file, kept);
+                let outcome = disk.with(|state| match file {
+                    Some(ino) => (std::mem::take(&mut state.files[ino]), BTreeMap::new()),
+                    None => (Vec::new(), std::mem::take(&mut state.entries)),
+                });
+                different.entry(outcome).or_insert(mask);
+            }
+            if all.len() * different.len() > outcomes_max {
+                return None;
+            }
+            let mut product = Vec::with_capacity(all.len() * different.len());
+            for kept in &all {
+                for mask in different.values() {
+                    let mut kept = kept.clone();
+                    for (at, atom) in numbers.iter().enumerate() {
+                        kept[*atom] = mask >> at & 1 == 1;
+                    }
+                    product.push(kept);
+                }
+            }
+            all = product;
+        }
+        Some(all)
+    }
+
+    /// As [`Crash::rebuild`], but of one file, or of the names alone: nothing else of it means anything.
+    fn rebuild_only(&self, file: Option<usize>, kept: impl Fn(usize) -> bool) -> MemDisk {
+        let ops = self.ops.iter().map(|op| match op {
+            Op::Write { ino, .. } | Op::SetLen { ino, .. } => Some(*ino) == file,
+            Op::Create { .. } => true,
+            _ => file.is_none(),
+        });
+        let wanted: Vec<bool> = ops.collect();
+        self.rebuild_from(kept, |_| false, |op| wanted[op])
+    }
+
     /// The disk if exactly the parts for which `kept` says so had reached it.
     pub fn rebuild(&self, kept: impl Fn(usize) -> bool) -> MemDisk {
         self.rebuild_torn(kept, |_| false)
@@ -577,6 +699,15 @@ impl<'a> Crash<'a> {
         kept: impl Fn(usize) -> bool,
         garbage: impl Fn(usize) -> bool,
     ) -> MemDisk {
+        self.rebuild_from(kept, garbage, |_| true)
+    }
+
+    fn rebuild_from(
+        &self,
+        kept: impl Fn(usize) -> bool,
+        garbage: impl Fn(usize) -> bool,
+        wanted: impl Fn(usize) -> bool,
+    ) -> MemDisk {
         let mut number: BTreeMap<(usize, Option<u64>), usize> = BTreeMap::new();
         for (i, atom) in self.atoms.iter().enumerate() {
             number.insert(*atom, i);
@@ -585,7 +716,7 @@ impl<'a> Crash<'a> {
         disk.with(|state| {
             let durable =
                 |i: usize, sector: Option<u64>| number.get(&(i, sector)).is_none_or(|n| kept(*n));
-            for (i, op) in self.ops.iter().enumerate() {
+            for (i, op) in self.ops.iter().enumerate().filter(|(i, _)| wanted(*i)) {
                 match op {
                     Op::Write { ino, offset, data } => {
                         let mut at = 0;

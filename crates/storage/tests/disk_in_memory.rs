@@ -1,0 +1,71 @@
+//! The disk that these tests run on keeps the contract of `env::Disk`, as the real and the simulated one do:
+//! what is proven on it is worth as much as it is faithful.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod common;
+
+use std::path::Path;
+use std::time::Duration;
+
+use common::MemDisk;
+use env::{Disk, Env};
+use env_tokio::{Runtime, RuntimeOptions, TokioEnv, Workers};
+
+/// The disk in memory, and everything else as in production.
+#[derive(Clone)]
+struct MemEnv {
+    world: TokioEnv,
+    disk: MemDisk,
+}
+
+impl Env for MemEnv {
+    type Clock = <TokioEnv as Env>::Clock;
+    type Entropy = <TokioEnv as Env>::Entropy;
+    type Network = <TokioEnv as Env>::Network;
+    type Disk = MemDisk;
+    type Spawner = <TokioEnv as Env>::Spawner;
+
+    const SIM: bool = false;
+
+    fn clock(&self) -> &Self::Clock {
+        self.world.clock()
+    }
+
+    fn entropy(&self) -> &Self::Entropy {
+        self.world.entropy()
+    }
+
+    fn network(&self) -> &Self::Network {
+        self.world.network()
+    }
+
+    fn disk(&self) -> &MemDisk {
+        &self.disk
+    }
+
+    fn spawner(&self) -> &Self::Spawner {
+        self.world.spawner()
+    }
+}
+
+#[test]
+fn it_keeps_the_contract() {
+    let runtime = Runtime::new(&RuntimeOptions {
+        workers: Workers::Count(2),
+        ..RuntimeOptions::default()
+    })
+    .unwrap();
+    let env = MemEnv {
+        world: runtime.env().clone(),
+        disk: MemDisk::default(),
+    };
+    let done = env.clone();
+    runtime.block_on(async move {
+        let dir = Path::new("/contract");
+        env.disk().create_dir_all(dir).await.unwrap();
+        env::contract::disk::all(&env, dir).await;
+    });
+    runtime.shutdown(Duration::from_secs(5));
+    assert!(done.disk.op_count() > 100, "it was this disk");
+}
