@@ -14,6 +14,7 @@ use crate::cli::key_value;
 use crate::connect;
 use crate::exit::{self, Exit, Failure};
 use crate::output::{self, Output, rows};
+use crate::settings::machine::Machine;
 use crate::settings::{Settings, node};
 
 /// Format a data directory: give it to a node of a cluster.
@@ -101,7 +102,7 @@ pub(crate) fn run(args: &Format, output: Output) -> Result<Exit> {
     let settings = Settings::gather(args.config.as_deref(), std::env::vars(), &told)
         .map_err(exit::configuration)?;
     settings.check(false).map_err(exit::configuration)?;
-    let config = node::broker_config(&settings, 1).map_err(exit::configuration)?;
+    let config = node::broker_config(&settings, 1, Machine::this()).map_err(exit::configuration)?;
     let dir = config.log_dir.clone();
     let before = dir.join("meta.properties").exists();
     if before && !args.ignore_formatted {

@@ -11,6 +11,7 @@ use env_tokio::{Runtime, RuntimeOptions, Workers, shutdown_signal};
 use crate::cli::Serve;
 use crate::exit::{self, Exit, Failure};
 use crate::output::{self, Output, rows};
+use crate::settings::machine::Machine;
 use crate::settings::{Settings, node};
 
 /// How long a stopping node may take to close its logs.
@@ -32,7 +33,14 @@ pub(crate) fn run(args: &Serve, output: Output) -> Result<Exit> {
         tracing::warn!("{warning}");
     }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let config = node::broker_config(&settings, cores).map_err(exit::configuration)?;
+    Machine::claim_descriptors();
+    let config =
+        node::broker_config(&settings, cores, Machine::this()).map_err(exit::configuration)?;
+    tracing::info!(
+        max_connections = config.limits.connections_max,
+        queued_max_request_bytes = config.limits.queued_request_bytes_max,
+        "limits; `ottla config explain KEY` says where each comes from"
+    );
     std::fs::create_dir_all(&config.log_dir).with_context(|| {
         format!(
             "the data directory {} cannot be made",

@@ -5,6 +5,7 @@
 //! file, built-in. [`Settings`] keeps every layer, so that `ottla config explain` can show which one won.
 
 pub(crate) mod environment;
+pub(crate) mod machine;
 pub(crate) mod node;
 pub(crate) mod properties;
 pub(crate) mod toml_file;

@@ -8,6 +8,7 @@ use env::OpenMode;
 use types::{BrokerId, Uuid};
 
 use super::Settings;
+use super::machine::{self, Machine};
 
 /// Keys that are ours alone and that Kafka's table does not have.
 pub(crate) const OWN_KEYS: &[&str] = &["cluster.id"];
@@ -16,11 +17,15 @@ pub(crate) const OWN_KEYS: &[&str] = &["cluster.id"];
 const DEFAULT_LISTENERS: &str = "PLAINTEXT://localhost:9092";
 const DEFAULT_DIR: &str = "data";
 
-/// The node that the settings describe.
+/// The node that the settings describe, on a machine.
 ///
 /// # Errors
 /// A value that cannot be used, with the key and what to write instead.
-pub(crate) fn broker_config(settings: &Settings, cores: usize) -> Result<BrokerConfig> {
+pub(crate) fn broker_config(
+    settings: &Settings,
+    cores: usize,
+    machine: Machine,
+) -> Result<BrokerConfig> {
     let node_id = match settings
         .get("node.id")
         .or_else(|| settings.get("broker.id"))
@@ -49,7 +54,12 @@ pub(crate) fn broker_config(settings: &Settings, cores: usize) -> Result<BrokerC
         );
     }
     let image = metadata::Image::new(cluster_id.unwrap_or(Uuid::ZERO));
-    let static_configs = settings.effective();
+    let mut static_configs = settings.effective();
+    for key in machine::DERIVED {
+        if let Some((value, _)) = derived(key, settings, machine) {
+            static_configs.insert((*key).to_owned(), value.to_string());
+        }
+    }
     let broker = image.broker_config(BrokerId(node_id), &static_configs);
     let positive = |number: i32| usize::try_from(number).unwrap_or(0);
     Ok(BrokerConfig {
@@ -80,6 +90,15 @@ pub(crate) fn broker_config(settings: &Settings, cores: usize) -> Result<BrokerC
         },
         static_configs,
     })
+}
+
+/// The value of a key that was left to the program and follows from the machine, and what it follows from.
+pub(crate) fn derived(key: &str, settings: &Settings, machine: Machine) -> Option<(u64, String)> {
+    let is_left = match settings.get(key) {
+        None => true,
+        Some(text) => key == "queued.max.request.bytes" && text.trim() == "-1",
+    };
+    is_left.then(|| machine::derived(key, machine)).flatten()
 }
 
 fn log_dir(settings: &Settings) -> Result<PathBuf> {
@@ -170,6 +189,32 @@ mod tests {
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect();
         Settings::gather(None, [], &pairs).unwrap()
+    }
+
+    fn broker_config(settings: &Settings, cores: usize) -> Result<BrokerConfig> {
+        let machine = Machine {
+            descriptors: Some(1000),
+            memory: Some(1 << 30),
+        };
+        super::broker_config(settings, cores, machine)
+    }
+
+    #[test]
+    fn limits_that_nobody_set_follow_from_the_machine() {
+        let config = broker_config(&settings(&[]), 2).unwrap();
+        assert_eq!(config.limits.connections_max, 800);
+        assert_eq!(config.limits.queued_request_bytes_max, 256 << 20);
+        // A client that asks the broker is told the same.
+        assert_eq!(config.static_configs["max.connections"], "800");
+        let left = broker_config(&settings(&[("queued.max.request.bytes", "-1")]), 2).unwrap();
+        assert_eq!(left.limits, config.limits);
+        let set = settings(&[
+            ("max.connections", "7"),
+            ("queued.max.request.bytes", "123456"),
+        ]);
+        let set = broker_config(&set, 2).unwrap();
+        assert_eq!(set.limits.connections_max, 7);
+        assert_eq!(set.limits.queued_request_bytes_max, 123_456);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use metadata::configs::{self, ConfigKey, Importance, Scope, Status, Update};
 use crate::cli::key_value;
 use crate::exit::{self, Exit, Failure};
 use crate::output::{self, Output, rows};
+use crate::settings::machine::Machine;
 use crate::settings::{Settings, node};
 
 /// A setting: what it does, what it takes, every place that says something of it, and which one wins.
@@ -255,6 +256,18 @@ fn layers(
             )
         })
         .chain(fallback);
+    for name in names {
+        if let Some((value, why)) = node::derived(name, settings, Machine::this()) {
+            // Said as -1 the key is left to the program too, and then that is no value.
+            layers.iter_mut().for_each(|layer| layer.wins = false);
+            layers.push(Layer {
+                wins: true,
+                key: (*name).to_owned(),
+                value: Some(value.to_string()),
+                source: why,
+            });
+        }
+    }
     for (name, value) in defaults {
         let Some(value) = value else { continue };
         layers.push(Layer {
@@ -364,6 +377,26 @@ mod tests {
                 .as_deref(),
             Some("604800000")
         );
+    }
+
+    #[test]
+    fn what_follows_from_the_machine_is_shown_with_its_reason() {
+        let explain = |said: &[(&str, &str)]| {
+            let found = keys("queued.max.request.bytes", &settings(said));
+            let [key] = &found[..] else {
+                panic!("one key");
+            };
+            let winner = key.layers.iter().find(|layer| layer.wins).unwrap();
+            assert_eq!(key.value, winner.value);
+            (winner.source.clone(), key.value.clone().unwrap())
+        };
+        for left in [&[][..], &[("queued.max.request.bytes", "-1")]] {
+            let (source, value) = explain(left);
+            assert!(source.starts_with("derived: 25 % of the "), "{source}");
+            assert!(value.parse::<u64>().unwrap() >= 16 << 20, "{value}");
+        }
+        let (source, value) = explain(&[("queued.max.request.bytes", "5000000")]);
+        assert_eq!((&source[..], &value[..]), ("server.properties", "5000000"));
     }
 
     #[test]
