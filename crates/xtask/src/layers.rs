@@ -3,6 +3,10 @@
 //! Each crate states its class in its manifest (`[package.metadata] layer`). A pure crate may use pure
 //! crates and a short list of others; a portable crate pure and portable ones and a longer list.
 //! Dependencies of tests are not asked about: a test may use the whole world.
+//!
+//! What manifests do not show, the code does: [`leaks`].
+
+mod leaks;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,6 +14,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
+
+use crate::licences::WORKSPACES;
 
 /// What pure crates may use from outside: values, codecs, and nothing that waits or looks at a clock.
 const PURE: &[&str] = &[
@@ -41,6 +47,7 @@ struct Metadata {
 struct Package {
     name: String,
     source: Option<String>,
+    manifest_path: String,
     metadata: Option<PackageMetadata>,
     dependencies: Vec<Dependency>,
 }
@@ -66,19 +73,29 @@ enum Layer {
 
 /// Reports every arrow that points the wrong way.
 pub(crate) fn run(root: &Path) -> Result<()> {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps"])
-        .current_dir(root)
-        .output()
-        .context("cargo metadata cannot be started")?;
-    if !output.status.success() {
-        bail!(
-            "cargo metadata failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+    let mut metadata = Metadata {
+        packages: Vec::new(),
+    };
+    for manifest in WORKSPACES {
+        let output = Command::new(env!("CARGO"))
+            .args(["metadata", "--format-version", "1", "--no-deps"])
+            .args(["--manifest-path", manifest])
+            .current_dir(root)
+            .output()
+            .context("cargo metadata cannot be started")?;
+        if !output.status.success() {
+            bail!(
+                "cargo metadata of {manifest} failed: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        let more: Metadata = serde_json::from_slice(&output.stdout)?;
+        metadata.packages.extend(more.packages);
     }
-    let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
-    let problems = check(&metadata)?;
+    let mut problems = check(&metadata)?;
+    for package in &metadata.packages {
+        problems.extend(leaks::check(root, package)?);
+    }
     if problems.is_empty() {
         return Ok(());
     }
@@ -163,12 +180,12 @@ mod tests {
     fn arrows_that_point_back_are_found() {
         let found = problems(
             r#"{"packages":[
-            {"name":"core","source":null,"metadata":{"layer":"pure"},"dependencies":[
+            {"name":"core","source":null,"manifest_path":"/core/Cargo.toml","metadata":{"layer":"pure"},"dependencies":[
                 {"name":"shell","kind":null,"features":[]},
                 {"name":"shell","kind":"dev","features":[]},
                 {"name":"rand","kind":null,"features":[]},
                 {"name":"bytes","kind":null,"features":[]}]},
-            {"name":"shell","source":null,"metadata":{"layer":"portable"},"dependencies":[
+            {"name":"shell","source":null,"manifest_path":"/shell/Cargo.toml","metadata":{"layer":"portable"},"dependencies":[
                 {"name":"core","kind":null,"features":[]},
                 {"name":"tokio","kind":null,"features":["sync","rt"]}]}]}"#,
         );

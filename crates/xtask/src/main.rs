@@ -3,6 +3,7 @@
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
+    clippy::disallowed_macros,
     reason = "native: this crate is where the program meets the operating system"
 )]
 
@@ -22,13 +23,13 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   ci                    everything that CI checks, quick things first; writes nothing
-  ci quick              the same without the simulator and foreign clients
+  ci quick              the same up to the tests: no mutants, fuzz targets, simulator, release build, foreign clients
   fix                   format, regenerate, fix what lints can fix
   codegen [--check]     crates/protocol/src/generated from crates/protocol/schemas
   conformance ...       record Kafka's answers, compare others with them (tests/conformance/README.md)
   licences              what we build on is allowed by deny.toml
-  layers                which crate may depend on which (docs/ARCHITECTURE.md)
-  tidy                  paths in docs, file sizes, module docs, banned words";
+  layers                which crate may depend on which, and what its code may not say (docs/ARCHITECTURE.md)
+  tidy                  paths and links in docs, file sizes, module docs, left-overs";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -67,6 +68,16 @@ fn root() -> Result<PathBuf> {
 
 fn fix(root: &Path) -> Result<()> {
     codegen::run(root, false)?;
+    // Adds to fuzz/Cargo.lock what our crates have come to need; CI takes it as it is.
+    cargo(
+        root,
+        &[
+            "update",
+            "--workspace",
+            "--manifest-path",
+            "fuzz/Cargo.toml",
+        ],
+    )?;
     cargo(root, &["fmt", "--all"])?;
     cargo(
         root,
