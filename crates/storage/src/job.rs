@@ -79,6 +79,8 @@ pub(crate) struct Plan<D: Disk> {
     pub(crate) claim: Option<Claim>,
     pub(crate) state: Option<Bytes>,
     pub(crate) log_start: Offset,
+    /// The second copy of it, if it moves.
+    pub(crate) start_copy: Option<Bytes>,
     pub(crate) epochs: Option<Bytes>,
     pub(crate) snapshots: Vec<(PathBuf, Bytes)>,
     pub(crate) removals: Vec<PathBuf>,
@@ -240,6 +242,13 @@ async fn execute<D: Disk>(plan: Plan<D>, done: &mut JobDone<D>) -> Result<(), Fa
     }
     if let Some(state) = &plan.state {
         replace(&plan, names::STATE, state).await?;
+        disk.sync_dir(dir)
+            .await
+            .map_err(sync("syncing the directory"))?;
+        done.dir_dirty = false;
+    }
+    if let Some(start) = &plan.start_copy {
+        replace(&plan, names::START, start).await?;
         disk.sync_dir(dir)
             .await
             .map_err(sync("syncing the directory"))?;

@@ -9,7 +9,7 @@
 //! | [`log`] | the log: append, jobs, ends |
 //! | [`read`], [`time_lookup`] | reading by offset and by time |
 //! | [`retention`] | what is given up |
-//! | [`recovery`], `closed_segments`, `producer_recovery`, `close` | making, opening, closing |
+//! | [`recovery`], `closed_segments`, `producer_recovery`, `log_start`, `close` | making, opening, closing |
 //! | [`verdict`], [`claims`], `scan` | torn tail or damage: the decision table and its evidence |
 //! | [`tail`], [`job`] | the end of the log in memory, and its way to the disk |
 //! | [`dir`], [`log_dir`], [`reserve`] | a disk's directory of logs: whose it is; what is in it; room kept back |
@@ -31,6 +31,8 @@ mod close;
 mod closed_segments;
 mod producer_recovery;
 pub mod recovery;
+
+mod log_start;
 
 pub mod claims;
 mod scan;

@@ -26,6 +26,7 @@ use crate::epochs::EpochCache;
 use crate::error::AppendError;
 use crate::index::IndexBuilder;
 use crate::job::{self, JobDone, JobError, JobOutcome, Plan, Seal, Step, Writer, is_full};
+use crate::log_start;
 use crate::names::{self, segment_file};
 use crate::producer_snapshot::{self, ProducerEntry};
 use crate::segment::{FileCell, IndexCell, Segment};
@@ -499,6 +500,8 @@ impl<D: Disk> Log<D> {
             claim,
             state: state.then(|| Bytes::from(self.state_at(self.durable).encode())),
             log_start: self.log_start_wanted,
+            start_copy: (self.log_start_wanted > self.log_start)
+                .then(|| log_start::encode(self.log_start_wanted)),
             epochs: std::mem::take(&mut self.epochs_dirty)
                 .then(|| Bytes::from(self.epochs.encode())),
             snapshots: self

@@ -19,6 +19,8 @@ pub const PARTITION_METADATA: &str = "partition.metadata";
 pub const EPOCH_CHECKPOINT: &str = "leader-epoch-checkpoint";
 /// What is known of the log up to its recovery point (ours).
 pub const STATE: &str = "log-state";
+/// A second copy of where the log starts (ours).
+pub const START: &str = "log-start";
 /// Claims of durability beyond the recovery point (ours).
 pub const CLAIMS: &str = "durable-claims";
 /// Present while the log is cleanly closed (ours).

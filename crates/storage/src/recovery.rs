@@ -106,6 +106,7 @@ impl<D: Disk> Log<D> {
         let seed = identity.seed();
         let mut log = Log::empty(disk, dir, identity, config, seed, start, now);
         log.write_metadata().await?;
+        log.write_start().await?;
         log.reset_claims(0, log.durable).await?;
         log.write_state().await?;
         if let Some(parent) = log.dir.parent() {
@@ -180,7 +181,8 @@ impl<D: Disk> Log<D> {
         for range in state.iter().flat_map(|state| &state.faulty) {
             let alarm = damage(range, "found by an earlier start or read");
             let about = |alarm: &str| alarm.split_once(" (").map(|(about, _)| about.to_owned());
-            if log.faulty.contains(range) && !alarms.iter().any(|told| about(told) == about(&alarm)) {
+            if log.faulty.contains(range) && !alarms.iter().any(|told| about(told) == about(&alarm))
+            {
                 alarms.push(alarm);
             }
         }
@@ -533,7 +535,10 @@ impl<D: Disk> Log<D> {
         now: Wall,
         alarms: &mut Vec<String>,
     ) -> Result<u64, StorageError> {
-        let start = listing.segments.first().copied().unwrap_or(0);
+        let first = listing.segments.first().copied().unwrap_or(0);
+        let log_start = self.start_without_state(first, alarms).await;
+        // Without a segment the log is empty and ends where it starts.
+        let start = listing.segments.first().copied().unwrap_or(log_start.0);
         self.log_start = Offset(start);
         self.log_start_wanted = Offset(start);
         self.start_at(self.segment_start(start), Bytes::new());
@@ -564,8 +569,12 @@ impl<D: Disk> Log<D> {
             let scanned = scanned.map_err(StorageError::io(&path))?;
             alarms.extend(scanned.alarms(&path));
             self.settle(base, &scanned).await?;
-            self.take_over(base, scanned, now).await?;
             let last = i + 1 == listing.segments.len();
+            if last {
+                // Nothing is given out twice, even if the log ends before its start.
+                (self.log_start, self.log_start_wanted) = (log_start, log_start);
+            }
+            self.take_over(base, scanned, now).await?;
             if !last && self.tail.mark().position > 0 {
                 self.roll(now);
                 let seal = self.pending_seals.pop().expect("just rolled");
@@ -574,11 +583,12 @@ impl<D: Disk> Log<D> {
                 self.write_index(seal.row.base).await?;
             }
         }
+        // What lies before it goes with the first job.
+        self.log_start = Offset(start);
+        self.move_start(log_start);
         if !listing.segments.is_empty() {
-            alarms.push(format!(
-                "took over {} segments without a state",
-                listing.segments.len()
-            ));
+            tracing::info!(dir = %self.dir.display(), segments = listing.segments.len(),
+                log_start = log_start.0, "took a log over that has no state");
         }
         self.finish_recovery(floor).await?;
         Ok(0)
@@ -736,7 +746,8 @@ impl<D: Disk> Log<D> {
         files::replace(&self.disk, &path, epochs)
             .await
             .map_err(StorageError::io(&path))?;
-        self.write_state().await
+        self.write_state().await?;
+        self.write_start().await
     }
 }
 

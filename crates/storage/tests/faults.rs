@@ -546,6 +546,79 @@ fn claims_and_state_that_are_damaged_prove_nothing() {
         let (_, again) = open(&disk, &config).unwrap();
         assert_eq!(again.alarms, Vec::<String>::new(), "{name}: rebuilt");
     }
+    // What was deleted stays deleted, whichever copy of the log's start is damaged or gone.
+    for stop in [false, true] {
+        for name in [
+            "log-state",
+            "log-start",
+            "durable-claims",
+            "leader-epoch-checkpoint",
+        ] {
+            for gone in [false, true] {
+                let (disk, _) = ten(&config);
+                let (mut log, _) = open(&disk, &config).unwrap();
+                for start in [3, 8] {
+                    assert!(log.delete_records_before(Offset(start)));
+                    assert_eq!(flush(&mut log, true).unwrap().log_start, Offset(start));
+                }
+                if stop {
+                    now(log.close()).unwrap();
+                }
+                match gone {
+                    true => disk.remove(&dir().join(name)),
+                    false => disk.damage(&dir().join(name), |bytes| bytes.fill(0x5a)),
+                }
+                let case = format!("{name}, gone: {gone}, after a clean stop: {stop}");
+                for again in 0..2 {
+                    let (mut log, recovered) = open(&disk, &config).unwrap();
+                    assert_eq!(recovered.log_start, Offset(8), "{case} {again}");
+                    assert_eq!(recovered.log_end, NextOffset(10), "{case} {again}");
+                    assert_eq!(recovered.faulty, [], "{case}");
+                    assert!(matches!(
+                        log.read(Offset(7), NextOffset(10), 1, true),
+                        Err(ReadError::OutOfRange { .. })
+                    ));
+                    read_all(&log, Offset(8), 900).unwrap();
+                    flush(&mut log, true);
+                    let segments = disk.names(&dir()).into_iter();
+                    let first = segments.filter(|name| name.ends_with(".log")).min();
+                    assert!(
+                        first.unwrap().as_str() > "00000000000000000003.log",
+                        "{case}: files went"
+                    );
+                }
+            }
+        }
+    }
+    // With both gone, it is said.
+    let (disk, _) = ten(&config);
+    let (mut log, _) = open(&disk, &config).unwrap();
+    log.delete_records_before(Offset(2));
+    flush(&mut log, true).unwrap();
+    for name in ["log-state", "log-start"] {
+        disk.damage(&dir().join(name), |bytes| bytes.fill(0x5a));
+    }
+    let (_, recovered) = open(&disk, &config).unwrap();
+    let told = |alarm: &String| alarm.contains("nothing says any more where the log starts");
+    assert!(recovered.alarms.iter().any(told), "{recovered:?}");
+    // A log without a record starts where it was said to.
+    let disk = MemDisk::default();
+    let at = Offset(40);
+    now(Log::create_at(
+        disk.clone(),
+        dir(),
+        identity(),
+        config.clone(),
+        at,
+        Wall(0),
+    ))
+    .unwrap();
+    disk.damage(&dir().join("log-state"), |bytes| bytes.fill(0x5a));
+    let (log, _) = open(&disk, &config).unwrap();
+    assert_eq!(
+        (log.log_start_offset(), log.log_end_offset()),
+        (at, NextOffset(40))
+    );
     // Without claims, bytes that fail their checks are damage even at the end.
     let (disk, all) = ten(&LogConfig {
         segment_bytes: 1 << 20,

@@ -1,0 +1,104 @@
+//! The file `log-start`: a second copy of where the log starts.
+//!
+//! Everything else that `log-state` says can be found again by reading the whole log; where it starts cannot:
+//! records before it are still in the files, and a log that forgot would give out again what DeleteRecords
+//! took away. So the start is kept twice. `log-state` is the one that counts; the copy is written after it and
+//! before anybody is told that the start has moved, and is read only when `log-state` is damaged or gone. A
+//! log that starts where its first segment does needs no copy.
+
+use bytes::Bytes;
+use env::Disk;
+use types::Offset;
+
+use crate::error::StorageError;
+use crate::files;
+use crate::log::Log;
+use crate::names;
+
+const MAGIC: &str = "ottla-log-start 1";
+
+/// The file's contents.
+pub(crate) fn encode(start: Offset) -> Bytes {
+    let body = format!("{MAGIC} {start}");
+    let crc = crc_fast::crc32_iscsi(body.as_bytes());
+    Bytes::from(format!("{body} crc {crc:08x}\n"))
+}
+
+/// Reads the file's contents; `None` if they are not what [`encode`] wrote.
+pub(crate) fn decode(bytes: &[u8]) -> Option<Offset> {
+    let text = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
+    let (body, crc) = text.rsplit_once(" crc ")?;
+    if u32::from_str_radix(crc, 16).ok()? != crc_fast::crc32_iscsi(body.as_bytes()) {
+        return None;
+    }
+    let start = body.strip_prefix(MAGIC)?.strip_prefix(' ')?.parse().ok()?;
+    (start >= 0).then_some(Offset(start))
+}
+
+impl<D: Disk> Log<D> {
+    /// The copy; `None` if there is none.
+    ///
+    /// # Errors
+    /// The disk's; [`StorageError::Damaged`] if it fails its check.
+    pub(crate) async fn read_start(&self) -> Result<Option<Offset>, StorageError> {
+        let path = self.dir.join(names::START);
+        let bytes = files::read_whole(&self.disk, &path).await;
+        let Some(bytes) = bytes.map_err(StorageError::io(&path))? else {
+            return Ok(None);
+        };
+        let start = decode(&bytes).ok_or_else(|| StorageError::damaged(&path, "checksum mismatch"));
+        start.map(Some)
+    }
+
+    /// Where the log starts, by the copy, when `log-state` does not say. `first` is where its first segment
+    /// does.
+    pub(crate) async fn start_without_state(&self, first: i64, alarms: &mut Vec<String>) -> Offset {
+        match self.read_start().await {
+            Ok(copy) => copy.unwrap_or_default().max(Offset(first)),
+            Err(error) => {
+                alarms.push(format!(
+                    "{error}: nothing says any more where the log starts. It is taken to start with its \
+                     first segment, at {first}; if records were deleted after that, delete them again"
+                ));
+                Offset(first)
+            }
+        }
+    }
+
+    /// Writes the copy anew, durably, unless it is as it should be.
+    pub(crate) async fn write_start(&self) -> Result<(), StorageError> {
+        let copy = self.read_start().await;
+        let is_fine = matches!(copy, Ok(copy) if copy.unwrap_or_default() == self.log_start);
+        if is_fine {
+            return Ok(());
+        }
+        let path = self.dir.join(names::START);
+        files::replace_durably(&self.disk, &path, encode(self.log_start))
+            .await
+            .map_err(StorageError::io(&path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_round_trips_and_every_flipped_bit_is_noticed() {
+        for start in [0, 7, i64::MAX] {
+            let bytes = encode(Offset(start));
+            assert_eq!(decode(&bytes), Some(Offset(start)));
+            for bit in 0..bytes.len() * 8 {
+                let mut wrong = bytes.to_vec();
+                wrong[bit / 8] ^= 1 << (bit % 8);
+                // A flip in the checksum's own hex digits may only change their case.
+                if !wrong.eq_ignore_ascii_case(&bytes) {
+                    assert_eq!(decode(&wrong), None, "bit {bit}");
+                }
+            }
+            for cut in 0..bytes.len() {
+                assert_eq!(decode(&bytes[..cut]), None);
+            }
+        }
+    }
+}
