@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use world::TraceOptions;
+use world::{STRIKES, TraceOptions};
 
 use crate::faults::Fault;
 use crate::oracles::{INVARIANTS, name_of};
@@ -67,8 +67,8 @@ impl Report {
     /// Faults and invariants that were never exercised: holes in the coverage.
     #[must_use]
     pub fn holes(&self) -> Vec<String> {
-        let faults = Fault::NAMES
-            .iter()
+        let faults = (Fault::ACTED.iter())
+            .chain(STRIKES)
             .filter(|name| !self.exercised.contains_key(**name))
             .map(|name| format!("fault {name}"));
         let invariants = INVARIANTS
@@ -181,4 +181,37 @@ pub fn describe(failed: &Failed) -> String {
         text.push_str(&format!("replay: ottla sim replay {file} --trace\n"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::Planned;
+
+    #[test]
+    fn a_failure_reads_like_this() {
+        let fault = |at_ms: u64, fault: Fault| {
+            let planned = Planned { at_ms, fault };
+            format!("{:>8.3}s  {:?}", planned.at_ms as f64 / 1e3, planned.fault)
+        };
+        let failed = Failed {
+            seed: 0x1eb,
+            invariant: "R10".to_owned(),
+            detail: "partition 1fd2..-3 offset 22 (0/7, Synced) was acknowledged and is gone"
+                .to_owned(),
+            shrunk: Some((30, 2)),
+            faults: vec![
+                fault(188, Fault::SlowDisk { factor: 8, ms: 49 }),
+                fault(367, Fault::PowerLoss { down_ms: 5 }),
+            ],
+            file: Some("failures/1eb.toml".to_owned()),
+        };
+        insta::assert_snapshot!(describe(&failed), @"
+        FAIL no-acked-loss R10  seed 0x1eb  shrunk 30 -> 2 faults
+          partition 1fd2..-3 offset 22 (0/7, Synced) was acknowledged and is gone
+           1     0.188s  SlowDisk { factor: 8, ms: 49 }
+           2     0.367s  PowerLoss { down_ms: 5 }
+        replay: ottla sim replay failures/1eb.toml --trace
+        ");
+    }
 }

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use world::TraceOptions;
 use world::meta::{self, Ask, Verdict};
 
@@ -236,6 +238,17 @@ fn print_report(report: &Report, seconds: f64) {
     }
 }
 
+/// Time and ordinal of the world, as in the text of its events.
+struct WorldTime;
+
+impl FormatTime for WorldTime {
+    fn format_time(&self, w: &mut Writer<'_>) -> std::fmt::Result {
+        let (now, ordinal) = world::trace::moment();
+        let (seconds, rest) = (now / 1_000_000_000, now % 1_000_000_000);
+        write!(w, "{seconds:>4}.{rest:09} {ordinal:>8}")
+    }
+}
+
 fn replay(file: &Path, tail: Option<usize>) -> u8 {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
@@ -256,9 +269,9 @@ fn replay(file: &Path, tail: Option<usize>) -> u8 {
         tail: tail.unwrap_or(0),
     };
     if tail.is_some() {
-        // What the broker has to say; without the time, which is the world's.
+        // What the broker has to say, at its place among the events.
         let log = tracing_subscriber::fmt()
-            .without_time()
+            .with_timer(WorldTime)
             .with_writer(std::io::stderr);
         log.init();
     }
@@ -346,4 +359,25 @@ fn scores(seeds: u64, start: u64, only: Option<&str>, write: Option<&Path>) -> u
         return 2;
     }
     u8::from(!board.control_is_clean())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_logged_has_the_time_of_the_world() {
+        let mut world = world::World::new(1, world::Profile::calm());
+        let node = world.start_node("node", |_| std::future::pending());
+        let text = world.block_on(node, async {
+            let mut text = String::new();
+            let written = WorldTime.format_time(&mut Writer::new(&mut text));
+            (text, written.is_ok())
+        });
+        let (text, written) = text.expect("it only writes");
+        assert!(written);
+        // A start and a poll of the main task, or of this one, came before.
+        assert!(text.starts_with("   0.0000"), "{text}");
+        assert!(text.ends_with(" 2") || text.ends_with(" 3"), "{text}");
+    }
 }

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use env::Seen;
 use records::Batches;
 use types::{PartitionIndex, TopicPartition, Uuid};
-use world::SeenAt;
+use world::{HarmLog, SeenAt};
 
+use crate::damage::{Damage, Marks};
 use crate::oracles::admin::Topics;
 use crate::oracles::group::Groups;
 use crate::oracles::ledger::{Ledger, Promise};
@@ -55,18 +56,67 @@ pub struct Inner {
     deleted_before: BTreeMap<TopicPartition, i64>,
     doomed: BTreeSet<Uuid>,
     faulty: BTreeMap<TopicPartition, Vec<(i64, i64)>>,
-    damage: bool,
+    /// What of the broker's data was harmed so far.
+    damage: Damage,
     exercised: BTreeMap<&'static str, u64>,
     /// Clients that have not finished, each with its last error.
     unfinished: BTreeMap<String, String>,
+    /// What clients cannot do without.
+    needs: BTreeMap<String, Needs>,
     draining: bool,
 }
 
 impl Inner {
-    /// Whether durable bytes may be damaged.
+    /// What befell the files of a partition so far. Of a partition that is no load's nothing is known but
+    /// its id: it shares what befell anything.
+    pub fn harmed(&mut self, at: TopicPartition) -> Marks {
+        self.damage.refresh();
+        let marks = match self.topics.get(&at.topic_id) {
+            Some(topic) => self.damage.of(&topic.name, at.partition.0),
+            None => self.damage.of_all(),
+        };
+        if marks.hides {
+            self.ledger.end_may_be_lost(at);
+        }
+        marks
+    }
+
+    /// The end of what any client was told of a partition.
     #[must_use]
-    pub fn has_damage(&self) -> bool {
-        self.damage
+    pub fn known_end(&self, at: &TopicPartition) -> Option<i64> {
+        let read = self.reads.last_read(at);
+        let acked = self.ledger.last_acked(at);
+        read.max(acked).map(|last| last + 1)
+    }
+
+    /// What befell the metadata log so far.
+    pub fn harmed_metadata(&mut self) -> Marks {
+        self.damage.refresh();
+        self.damage.of_metadata()
+    }
+
+    /// What befell the topic of the groups so far.
+    pub fn harmed_groups(&mut self) -> Marks {
+        self.damage.refresh();
+        self.damage.of_groups()
+    }
+
+    /// Whether a client may wait for good: what it needs was harmed, and may stay unreadable.
+    fn is_excused(&mut self, client: &str) -> bool {
+        self.damage.refresh();
+        let needs = self.needs.get(client).cloned().unwrap_or_default();
+        match needs {
+            Needs::Everything => self.damage.of_all().any,
+            Needs::Metadata => self.damage.of_metadata().any,
+            Needs::Topic(topic) => {
+                self.damage.of_metadata().any || self.damage.of_topic(&topic).any
+            }
+            Needs::GroupsAnd(topic) => {
+                self.damage.of_metadata().any
+                    || self.damage.of_groups().any
+                    || self.damage.of_topic(&topic).any
+            }
+        }
     }
 
     /// Whether so many topics of the load are there.
@@ -74,6 +124,20 @@ impl Inner {
     pub fn topics_are_there(&self, count: usize) -> bool {
         self.topics.len() >= count
     }
+}
+
+/// What a client cannot do without.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Needs {
+    /// All there is.
+    #[default]
+    Everything,
+    /// The metadata log.
+    Metadata,
+    /// A topic of the load.
+    Topic(String),
+    /// A topic of the load, and the groups' own.
+    GroupsAnd(String),
 }
 
 /// A handle on what oracles know. Clones share it.
@@ -109,14 +173,10 @@ pub struct Answer {
 }
 
 impl History {
-    /// Nothing has happened. With `damage`, durable bytes may be damaged; without `sound_disk` the disk
-    /// fails now and then from the start.
+    /// Nothing has happened. Without `sound_disk` the disk fails now and then from the start.
     #[must_use]
-    pub fn new(damage: bool, sound_disk: bool) -> History {
+    pub fn new(sound_disk: bool) -> History {
         let mut ledger = Ledger::new();
-        if damage {
-            ledger.end_may_be_lost();
-        }
         if !sound_disk {
             ledger.writes_may_be_lost();
         }
@@ -134,9 +194,10 @@ impl History {
                 deleted_before: BTreeMap::new(),
                 doomed: BTreeSet::new(),
                 faulty: BTreeMap::new(),
-                damage,
+                damage: Damage::default(),
                 exercised: BTreeMap::new(),
                 unfinished: BTreeMap::new(),
+                needs: BTreeMap::new(),
                 draining: false,
             })),
         }
@@ -158,15 +219,31 @@ impl History {
         self.lock().judge.check(invariant, false, || detail);
     }
 
+    /// Judges something else. `detail` is asked for only if the invariant is broken.
+    pub fn judge(&self, invariant: &'static str, holds: bool, detail: impl FnOnce() -> String) {
+        self.lock().judge.check(invariant, holds, detail);
+    }
+
     /// A fault, or something else worth counting, took place.
     pub fn exercised(&self, what: &'static str) {
         *self.lock().exercised.entry(what).or_default() += 1;
+    }
+
+    /// How often something took place so far.
+    #[must_use]
+    pub fn count_of(&self, what: &str) -> u64 {
+        self.lock().exercised.get(what).copied().unwrap_or(0)
     }
 
     /// How often each fault took place.
     #[must_use]
     pub fn exercises(&self) -> BTreeMap<&'static str, u64> {
         self.lock().exercised.clone()
+    }
+
+    /// Hears of the damage that is done to the broker's disk.
+    pub fn follow_damage(&self, log: HarmLog) {
+        self.lock().damage.follow(log);
     }
 
     /// Power was lost.
@@ -197,6 +274,11 @@ impl History {
             .insert(client.to_owned(), String::new());
     }
 
+    /// What a client cannot do without; of one that says nothing, everything.
+    pub fn needs(&self, client: &str, needs: Needs) {
+        self.lock().needs.insert(client.to_owned(), needs);
+    }
+
     /// A client has done what it was there for.
     pub fn finish(&self, client: &str) {
         self.lock().unfinished.remove(client);
@@ -215,7 +297,17 @@ impl History {
         self.lock().unfinished.keys().cloned().collect()
     }
 
-    /// The same, with the last error of each.
+    /// Those of them that have no excuse: what they need was never damaged.
+    #[must_use]
+    pub fn late(&self) -> Vec<String> {
+        let mut inner = self.lock();
+        let all: Vec<String> = inner.unfinished.keys().cloned().collect();
+        all.into_iter()
+            .filter(|client| !inner.is_excused(client))
+            .collect()
+    }
+
+    /// Clients that have not finished, with the last error of each.
     #[must_use]
     pub fn unfinished_because(&self) -> Vec<String> {
         let inner = self.lock();
@@ -264,6 +356,7 @@ impl History {
     pub fn acked(&self, at: TopicPartition, offset: i64, stamp: Stamp, all: bool) {
         let mut inner = self.lock();
         let inner = &mut *inner;
+        inner.harmed(at);
         let synced = inner.topics.get(&at.topic_id).is_some_and(|t| t.synced);
         let promise = if all && synced {
             Promise::Synced
@@ -302,12 +395,12 @@ impl History {
             }
         }
         let mut inner = self.lock();
+        let harmed = inner.harmed(answer.at);
         let Inner {
             judge,
             reads,
             ledger,
             topics,
-            damage,
             ..
         } = &mut *inner;
         judge.check("L11", wrong.is_none(), || wrong.unwrap_or_default());
@@ -320,7 +413,7 @@ impl History {
         );
         // Answers from before a loss may still be on their way.
         let synced = topics.get(&answer.at.topic_id).is_none_or(|t| t.synced);
-        let stable = !*damage && (synced || ledger.disk_is_sound());
+        let stable = !harmed.hides && (synced || ledger.disk_is_sound());
         for (offset, stamp) in stamps {
             ledger.read(answer.at, offset, stamp, judge);
             if stable {
@@ -330,25 +423,38 @@ impl History {
         batches.last().map(|batch| batch.last + 1)
     }
 
+    /// The end of the broken range that an offset lies in, if the broker has told of one.
+    #[must_use]
+    pub fn end_of_broken_range(&self, at: TopicPartition, offset: i64) -> Option<i64> {
+        let inner = self.lock();
+        let ranges = inner.faulty.get(&at)?;
+        let around = ranges
+            .iter()
+            .filter(|(from, to)| (*from..*to).contains(&offset));
+        around.map(|(_, to)| *to).max()
+    }
+
     /// A partition was read from its start to its end.
     pub fn audited(&self, at: TopicPartition, audit: &Audit) {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        let damage = inner.damage;
-        let none = Vec::new();
-        let faulty = inner.faulty.get(&at).unwrap_or(&none);
-        // With one copy nobody can tell a last write that went elsewhere from one that never was.
-        let end = audit
-            .records
-            .last_key_value()
-            .map_or(0, |(offset, _)| offset + 1);
+        let harmed = inner.harmed(at);
+        // Where the end may be hidden, what was acknowledged beyond the end that is left may be gone.
+        let kept = audit.records.last_key_value().map(|(offset, _)| offset + 1);
+        let told = audit.reported.iter().map(|(_, to)| *to).max();
+        let end = kept.max(told).unwrap_or(0);
         let reported = |offset: i64| {
-            let within = |(from, to): &&(i64, i64)| (*from..*to).contains(&offset);
-            damage
-                && (offset >= end
-                    || audit.reported.iter().any(|r| within(&r))
-                    || faulty.iter().any(|r| within(&r)))
+            let within = |(from, to): &(i64, i64)| (*from..*to).contains(&offset);
+            (harmed.hides && offset >= end) || audit.reported.iter().any(within)
         };
+        inner
+            .judge
+            .check("L6", audit.reported.is_empty() || harmed.any, || {
+                format!(
+                    "{at:?}: {:?} cannot be read, and nothing was damaged",
+                    audit.reported
+                )
+            });
         inner.ledger.finish(
             at,
             audit.log_start,
@@ -357,12 +463,32 @@ impl History {
             &mut inner.judge,
         );
         let synced = inner.topics.get(&at.topic_id).is_none_or(|t| t.synced);
-        let stable = !damage && (synced || inner.ledger.disk_is_sound());
+        let stable = !harmed.hides && (synced || inner.ledger.disk_is_sound());
         for (offset, stamp) in audit.records.iter().filter(|_| stable) {
             inner.reads.record(at, *offset, *stamp, &mut inner.judge);
         }
         if audit.reported.is_empty() {
             judge_log(at, &audit.batches, &mut inner.judge);
+        }
+    }
+
+    /// Hears what a node says that was given an empty disk: it knows of no partition that is on its own.
+    ///
+    /// # Errors
+    /// What is broken.
+    pub fn seen_on_an_empty_disk(&self, seen: &SeenAt) -> Result<(), String> {
+        let Some(at) = log_of(&seen.seen) else {
+            return Ok(());
+        };
+        let mut inner = self.lock();
+        let inner = &mut *inner;
+        let known = inner.topics.contains_key(&at.topic_id);
+        inner.judge.check("L14", !known, || {
+            format!("on an empty disk the broker has {at:?}: {:?}", seen.seen)
+        });
+        match &inner.judge.violation {
+            Some(violation) => Err(violation.to_string()),
+            None => Ok(()),
         }
     }
 
@@ -373,7 +499,9 @@ impl History {
     pub fn seen(&self, seen: &SeenAt) -> Result<(), String> {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        let (topics, deleted, damage) = (&inner.topics, &inner.deleted_before, inner.damage);
+        let partition = log_of(&seen.seen);
+        let harmed = partition.map_or(Marks::default(), |at| inner.harmed(at));
+        let (topics, deleted) = (&inner.topics, &inner.deleted_before);
         let expected = |at: &TopicPartition| {
             let topic = topics.get(&at.topic_id);
             Expected {
@@ -381,13 +509,13 @@ impl History {
                 synced: topic.is_none_or(|topic| topic.synced),
                 retention: topic.is_none_or(|topic| topic.retention),
                 deleted_before: deleted.get(at).copied().unwrap_or(0),
-                damage,
+                harmed,
             }
         };
         if let Seen::LogOpened {
             partition, log_end, ..
         } = seen.seen
-            && !damage
+            && !harmed.hides
         {
             let promised = expected(&partition).synced;
             inner.ledger.opened(partition, log_end, &mut inner.judge);
@@ -403,7 +531,7 @@ impl History {
         {
             let ranges = inner.faulty.entry(partition).or_default();
             ranges.push((from.0, to.0));
-            inner.judge.check("L6", damage, || {
+            inner.judge.check("L6", harmed.any, || {
                 format!(
                     "{partition:?} has a broken range {from:?} to {to:?}, and nothing was damaged"
                 )
@@ -416,6 +544,18 @@ impl History {
             Some(violation) => Err(violation.to_string()),
             None => Ok(()),
         }
+    }
+}
+
+/// The partition whose files an event depends on.
+fn log_of(seen: &Seen) -> Option<TopicPartition> {
+    match *seen {
+        Seen::LogOpened { partition, .. }
+        | Seen::BecameLeader { partition, .. }
+        | Seen::Appended { partition, .. }
+        | Seen::Truncated { partition, .. }
+        | Seen::Faulty { partition, .. } => Some(partition),
+        _ => None,
     }
 }
 

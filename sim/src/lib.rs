@@ -10,6 +10,7 @@
 //! | [`faults`] | what is done to the nodes while they work |
 //! | [`workloads`] | what clients do: produce, consume, groups, admin, hostile bytes |
 //! | [`oracles`] | who judges, one file per family of invariants |
+//! | [`damage`] | what was really damaged, and what an oracle may therefore forgive |
 //! | [`run`] | one scenario, from the first start to the verdict |
 //! | [`campaign`], [`cli`] | many seeds; the command line |
 //! | [`shrink`] | fewer faults, same failure |
@@ -24,6 +25,7 @@ pub use ::world::*;
 
 pub mod campaign;
 pub mod cli;
+pub mod damage;
 pub mod faults;
 pub mod history;
 pub mod mutants;

@@ -11,9 +11,9 @@ use env::OpenMode;
 use types::BrokerId;
 use world::{Damage, Failure, Fingerprint, Profile, SimEnv, TraceOptions, World};
 
-use crate::faults::supervisor::{Control, Site, broker_process};
-use crate::faults::{self};
-use crate::history::History;
+use crate::faults::supervisor::{Control, DiskIn, Site, broker_process};
+use crate::faults::{self, CLUSTER, Fault, Planned};
+use crate::history::{History, Needs};
 use crate::oracles::{Violation, liveness};
 use crate::scenario::{Ending, Scenario};
 use crate::workloads::{Client, admin, audit, consume, group, hostile, produce};
@@ -21,6 +21,8 @@ use crate::workloads::{Client, admin, audit, consume, group, hostile, produce};
 const MS: u64 = 1_000_000;
 /// The world turns for so long between two looks at the verdict.
 const SLICE_MS: u64 = 20;
+/// Whoever has no excuse may take so long, whatever the scenario says.
+const DRAIN_MS: u64 = 120_000;
 
 /// A broken invariant, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +56,7 @@ pub struct Outcome {
 #[must_use]
 pub fn run_scenario(scenario: &Scenario, trace: TraceOptions) -> (Outcome, World) {
     let mut world = World::traced(scenario.schedule, profile(scenario), trace);
-    let history = History::new(scenario.world.damage, !scenario.world.disk_errors);
+    let history = History::new(!scenario.world.disk_errors);
     let end = drive(&mut world, scenario, &history);
     if let Err(failure) = end {
         judge_failure(&failure, &history);
@@ -73,7 +75,8 @@ pub fn run_scenario(scenario: &Scenario, trace: TraceOptions) -> (Outcome, World
         tail: world.with_trace(|trace| trace.tail().map(str::to_owned).collect()),
     };
     drop(inner);
-    let exercised = history.exercises();
+    let mut exercised = history.exercises();
+    exercised.extend(world.strikes());
     (
         Outcome {
             exercised,
@@ -143,7 +146,10 @@ fn profile(scenario: &Scenario) -> Profile {
         profile.timer_slack_ns_max = 0;
     }
     profile.buggify = allowed.buggify;
-    if !allowed.damage {
+    if allowed.damage {
+        // Sectors that are rewritten are rare enough.
+        profile.disk.tail_garbage_ppm = profile.disk.tail_garbage_ppm.max(300_000);
+    } else {
         profile.disk.tail_garbage_ppm = 0;
         // What cannot be read counts as damaged.
         profile.disk.read_error_ppm = 0;
@@ -152,6 +158,18 @@ fn profile(scenario: &Scenario) -> Profile {
     profile.disk.capacity_bytes = 8 << 30;
     profile.limits.polls_max = 30_000_000;
     profile
+}
+
+/// Whether the disk will be full until records are deleted.
+fn has_full_disk(scenario: &Scenario) -> bool {
+    let full = |planned: &Planned| matches!(planned.fault, Fault::DiskFullForGood { .. });
+    scenario.faults.iter().any(full)
+}
+
+/// Only a broker that was told its cluster can tell another's disk.
+fn is_told_its_cluster(scenario: &Scenario) -> bool {
+    let foreign = |planned: &Planned| matches!(planned.fault, Fault::ForeignDisk { .. });
+    scenario.faults.iter().any(foreign)
 }
 
 fn broker_config(scenario: &Scenario) -> BrokerConfig {
@@ -165,7 +183,8 @@ fn broker_config(scenario: &Scenario) -> BrokerConfig {
             port: 9092,
             advertised: Some(("broker".to_owned(), 9092)),
         }],
-        cluster_id: None,
+        cluster_id: is_told_its_cluster(scenario)
+            .then(|| CLUSTER.parse().expect("the text of an id")),
         log_dir: "/data".into(),
         shards: cluster.shards,
         open_mode: if cluster.direct {
@@ -178,7 +197,11 @@ fn broker_config(scenario: &Scenario) -> BrokerConfig {
             fetch_sessions_max: cluster.fetch_sessions_max,
             queued_request_bytes_max: cluster.queued_bytes_max,
             request_bytes_max: cluster.queued_bytes_max,
-            disk_reserve_bytes: 1 << 20,
+            disk_reserve_bytes: if has_full_disk(scenario) {
+                64 << 10
+            } else {
+                1 << 20
+            },
             segment_bytes_max: cluster.segment_bytes_max,
             ..Limits::default()
         },
@@ -191,6 +214,7 @@ fn add_client<F>(
     world: &mut World,
     history: &History,
     name: String,
+    needs: Needs,
     patience_ms: u64,
     body: impl Fn(Client, u64) -> F + Send + Sync + 'static,
 ) -> world::NodeId
@@ -199,6 +223,7 @@ where
 {
     let (history, processes) = (history.clone(), AtomicU64::new(0));
     history.register(&name);
+    history.needs(&name, needs);
     world.add_node(&name.clone(), move |env: SimEnv| {
         let client = Client {
             env,
@@ -226,6 +251,7 @@ fn add_clients(world: &mut World, scenario: &Scenario, history: &History) -> Vec
             world,
             history,
             name,
+            Needs::Topic(topic.clone()),
             patience,
             move |client, _| produce::run(client, spec.clone(), topic.clone()),
         ));
@@ -237,6 +263,7 @@ fn add_clients(world: &mut World, scenario: &Scenario, history: &History) -> Vec
             world,
             history,
             name,
+            Needs::Topic(topic.clone()),
             patience,
             move |client, _| consume::run(client, spec.clone(), topic.clone()),
         ));
@@ -249,6 +276,7 @@ fn add_clients(world: &mut World, scenario: &Scenario, history: &History) -> Vec
                 world,
                 history,
                 name,
+                Needs::GroupsAnd(topic.clone()),
                 patience,
                 move |client, _| group::run(client, spec.clone(), number, topic.clone()),
             ));
@@ -261,6 +289,7 @@ fn add_clients(world: &mut World, scenario: &Scenario, history: &History) -> Vec
             world,
             history,
             name,
+            Needs::Everything,
             patience,
             move |client, process| admin::run(client, spec.clone(), process),
         ));
@@ -272,8 +301,19 @@ fn add_clients(world: &mut World, scenario: &Scenario, history: &History) -> Vec
             world,
             history,
             name,
+            Needs::Everything,
             patience,
             move |client, _| hostile::run(client, spec.clone()),
+        ));
+    }
+    if has_full_disk(scenario) {
+        nodes.push(add_client(
+            world,
+            history,
+            "janitor".to_owned(),
+            Needs::Everything,
+            patience,
+            move |client, _| admin::clean_up(client),
         ));
     }
     let topics = scenario.topics.clone();
@@ -281,6 +321,7 @@ fn add_clients(world: &mut World, scenario: &Scenario, history: &History) -> Vec
         world,
         history,
         "preparer".to_owned(),
+        Needs::Metadata,
         patience,
         move |client, _| admin::prepare(client, topics.clone()),
     ));
@@ -290,16 +331,22 @@ fn add_clients(world: &mut World, scenario: &Scenario, history: &History) -> Vec
 fn drive(world: &mut World, scenario: &Scenario, history: &History) -> Result<(), Failure> {
     let control = Arc::new(Control::default());
     let config = broker_config(scenario);
+    if config.cluster_id.is_some() {
+        control.tell_its_cluster();
+    }
     let broker = world.add_node("broker", {
         let control = control.clone();
-        move |env| broker_process(env, config.clone(), control.clone())
+        let history = history.clone();
+        move |env| broker_process(env, config.clone(), control.clone(), history.clone())
     });
+    history.follow_damage(world.harm_log(broker));
     let clients = add_clients(world, scenario, history);
     let site = Site {
         broker,
         clients: Arc::new(clients),
         history: history.clone(),
         control: control.clone(),
+        spares: faults::prepare_disks(world, &scenario.faults)?,
     };
     world.observe({
         let (history, control) = (history.clone(), control.clone());
@@ -307,7 +354,11 @@ fn drive(world: &mut World, scenario: &Scenario, history: &History) -> Result<()
             if let env::Seen::WentOffline { .. } = seen.seen {
                 control.went_offline();
             }
-            history.seen(seen)
+            if control.disk_in() == DiskIn::Empty {
+                history.seen_on_an_empty_disk(seen)
+            } else {
+                history.seen(seen)
+            }
         }
     });
     world.start(broker);
@@ -340,13 +391,13 @@ fn drive(world: &mut World, scenario: &Scenario, history: &History) -> Result<()
         .iter()
         .map(|topic| topic.name.clone())
         .collect();
-    let damage = scenario.world.damage;
     let auditor = add_client(
         world,
         history,
         "auditor".to_owned(),
+        Needs::Everything,
         5_000,
-        move |client, _| audit::run(client, groups.clone(), topics.clone(), damage),
+        move |client, _| audit::run(client, groups.clone(), topics.clone()),
     );
     world.start(auditor);
     finish(world, scenario, history, &control)
@@ -398,11 +449,13 @@ fn finish(
     turn(world, history, scenario.drain_ms, |history| {
         history.unfinished().is_empty()
     })?;
+    // Who cannot be helped need not be waited for; the others get their time.
+    let more = DRAIN_MS.saturating_sub(scenario.drain_ms);
+    turn(world, history, more, |history| history.late().is_empty())?;
     let unfinished = history.unfinished();
-    if scenario.world.damage && !unfinished.is_empty() {
-        // What is damaged may stay unreadable for good.
-        history.exercised("damage-stops-a-client");
+    if !unfinished.is_empty() && history.late().is_empty() {
         for client in unfinished {
+            history.exercised("damage-stops-a-client");
             history.finish(&client);
         }
         return Ok(());
@@ -412,7 +465,7 @@ fn finish(
     let mut inner = history.lock();
     liveness::judge_finish(
         &because,
-        scenario.drain_ms,
+        scenario.drain_ms.max(DRAIN_MS),
         error.as_deref(),
         &mut inner.judge,
     );

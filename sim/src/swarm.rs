@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use world::seed::{ChaCha8Rng, Draw, Mixer};
 
-use crate::faults::{Fault, Planned};
+use crate::faults::{AfterSync, Fault, Planned, Whose};
 use crate::scenario::{
     Admin, Cluster, Consumer, Ending, Group, Hostile, Producer, Scenario, Sending, Topic,
     WorldFaults,
@@ -74,7 +74,7 @@ pub fn draw(seed: u64) -> Scenario {
         Vec::new()
     };
     let clients = producers.len() + consumers.len() + groups.len() + admins.len();
-    Scenario {
+    let mut scenario = Scenario {
         seed,
         schedule: seed,
         storm_ms,
@@ -94,8 +94,49 @@ pub fn draw(seed: u64) -> Scenario {
         groups,
         admins,
         hostiles,
-        faults: faults(rng, storm_ms, clients, damage),
+        faults: all_faults(seed, faults(rng, storm_ms, clients, damage), storm_ms),
+    };
+    later(seed, &mut scenario);
+    scenario
+}
+
+/// Draws that came later than the others, from a stream of their own.
+fn later(seed: u64, scenario: &mut Scenario) {
+    let mut rng = Mixer::new(seed).with("scenario").with("full").stream();
+    let rng = &mut rng;
+    if scenario.world.damage || !rng.chance(30_000) {
+        return;
     }
+    // A disk that is full until something is deleted: there must be much to delete, in small segments, and
+    // nobody else may give the disk room.
+    scenario.faults.retain(|planned| {
+        !matches!(
+            planned.fault,
+            Fault::DiskFull { .. } | Fault::EmptyDisk { .. } | Fault::ForeignDisk { .. }
+        )
+    });
+    scenario.cluster.segment_bytes_max = rng.magnitude(8_000, 20_000) as u32;
+    scenario.storm_ms = scenario.storm_ms.max(5_000);
+    for topic in &mut scenario.topics {
+        topic.configs.remove("preallocate");
+        if rng.coin() {
+            topic
+                .configs
+                .insert("retention.bytes".to_owned(), text(20_000));
+        }
+    }
+    for producer in &mut scenario.producers {
+        producer.records = producer.records.max(rng.between(150, 400) as u32);
+        producer.value_bytes_max = rng.magnitude(3_000, 9_000);
+        producer.pause_ms_max = rng.magnitude(1, 20);
+    }
+    let at_ms = rng.below(scenario.storm_ms / 2);
+    let bytes_left = rng.magnitude(1, 60_000) - 1;
+    scenario.faults.push(Planned {
+        at_ms,
+        fault: Fault::DiskFullForGood { bytes_left },
+    });
+    scenario.faults.sort_by_key(|planned| planned.at_ms);
 }
 
 fn text(value: impl ToString) -> String {
@@ -214,6 +255,40 @@ fn class(
     }
 }
 
+/// Adds faults that came later than the others, from a stream of their own: what a seed did before they were
+/// there it does still.
+fn all_faults(seed: u64, mut all: Vec<Planned>, storm_ms: u64) -> Vec<Planned> {
+    let mut rng = Mixer::new(seed).with("scenario").with("later").stream();
+    let rng = &mut rng;
+    for planned in &mut all {
+        if let Fault::FailSync { after } = &mut planned.fault
+            && rng.below(3) == 0
+        {
+            *after = AfterSync::Dirty;
+        }
+    }
+    if rng.chance(250_000) {
+        class(rng, &mut all, storm_ms, 2, |rng| Fault::SlowBoot {
+            down_ms: rng.magnitude(1, 500),
+            factor: rng.magnitude(2, 100),
+            ms: rng.magnitude(10, 3_000),
+        });
+    }
+    // Another disk makes for a long silence, so few runs have one, and then one kind.
+    if rng.chance(60_000) {
+        class(rng, &mut all, storm_ms, 2, |rng| Fault::ForeignDisk {
+            whose: [Whose::OtherNode, Whose::OtherCluster, Whose::Nobody][rng.index(3)],
+            ms: rng.magnitude(50, 1_000),
+        });
+    } else if rng.chance(60_000) {
+        class(rng, &mut all, storm_ms, 2, |rng| Fault::EmptyDisk {
+            ms: rng.magnitude(50, 2_000),
+        });
+    }
+    all.sort_by_key(|planned| planned.at_ms);
+    all
+}
+
 fn faults(rng: &mut ChaCha8Rng, storm_ms: u64, clients: usize, damage: bool) -> Vec<Planned> {
     let mut all = Vec::new();
     let down = |rng: &mut ChaCha8Rng| rng.magnitude(1, 1_000);
@@ -248,7 +323,11 @@ fn faults(rng: &mut ChaCha8Rng, storm_ms: u64, clients: usize, damage: bool) -> 
         ms: rng.magnitude(1, 4_000),
     });
     class(rng, &mut all, storm_ms, 2, |rng| Fault::FailSync {
-        drops: rng.coin(),
+        after: if rng.coin() {
+            AfterSync::Dropped
+        } else {
+            AfterSync::Kept
+        },
     });
     // What cannot be read counts as damaged.
     class(rng, &mut all, storm_ms, 2, |rng| Fault::IoErrors {

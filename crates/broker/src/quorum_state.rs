@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use env::Disk;
 use raft::{ElectionState, ReplicaKey};
+use serde::{Deserialize, Serialize};
 use types::{BrokerId, LeaderEpoch, Uuid};
 
 /// The file.
@@ -77,43 +78,43 @@ impl<D: Disk> QuorumStateFile<D> {
     }
 }
 
+/// The file, field by field. Read and written without a map between, which would draw its hasher's keys.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Form {
+    leader_id: i32,
+    leader_epoch: i32,
+    voted_id: i32,
+    voted_directory_id: String,
+    #[serde(rename = "data_version")]
+    data_version: i32,
+}
+
 fn print(state: &ElectionState) -> String {
-    let voted_id = state.voted.map_or(-1, |voted| voted.id.0);
     let directory = state.voted.map_or(Uuid::ZERO, |voted| voted.directory_id);
-    serde_json::json!({
-        "leaderId": state.leader_id.0,
-        "leaderEpoch": state.leader_epoch.0,
-        "votedId": voted_id,
-        "votedDirectoryId": directory.to_string(),
-        "data_version": 1,
-    })
-    .to_string()
+    let form = Form {
+        leader_id: state.leader_id.0,
+        leader_epoch: state.leader_epoch.0,
+        voted_id: state.voted.map_or(-1, |voted| voted.id.0),
+        voted_directory_id: directory.to_string(),
+        data_version: 1,
+    };
+    serde_json::to_string(&form).expect("numbers and a text always print")
 }
 
 fn parse(bytes: &[u8]) -> Result<ElectionState, String> {
-    let json: serde_json::Value =
-        serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    let number = |name: &str| {
-        json.get(name)
-            .and_then(serde_json::Value::as_i64)
-            .and_then(|number| i32::try_from(number).ok())
-            .ok_or_else(|| format!("{name} is missing or no number"))
-    };
-    if number("data_version")? != 1 {
+    let form: Form = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if form.data_version != 1 {
         return Err("data_version is not 1".into());
     }
-    let voted_id = number("votedId")?;
-    let directory = json
-        .get("votedDirectoryId")
-        .and_then(serde_json::Value::as_str)
-        .and_then(|text| text.parse::<Uuid>().ok())
-        .ok_or("votedDirectoryId is missing or no id")?;
+    let directory_id = (form.voted_directory_id.parse::<Uuid>())
+        .map_err(|_| "votedDirectoryId is no id".to_owned())?;
     Ok(ElectionState {
-        leader_epoch: LeaderEpoch(number("leaderEpoch")?),
-        leader_id: BrokerId(number("leaderId")?),
-        voted: (voted_id >= 0).then_some(ReplicaKey {
-            id: BrokerId(voted_id),
-            directory_id: directory,
+        leader_epoch: LeaderEpoch(form.leader_epoch),
+        leader_id: BrokerId(form.leader_id),
+        voted: (form.voted_id >= 0).then_some(ReplicaKey {
+            id: BrokerId(form.voted_id),
+            directory_id,
         }),
     })
 }

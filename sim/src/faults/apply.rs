@@ -1,28 +1,48 @@
 //! Carries a fault out.
 
+use std::collections::BTreeMap;
+
 use world::{AfterFailure, World};
 
-use super::Fault;
-use super::supervisor::Site;
+use super::supervisor::{DiskIn, Site};
+use super::{AfterSync, Fault, disks};
 
 const MS: u64 = 1_000_000;
 
-/// Does to the nodes of a site what `fault` says.
+/// Does to the nodes of a site what `fault` says. What acts at once is counted if there was a process for it
+/// to act on; what lies in wait is counted by the world when it strikes.
 pub fn apply(world: &mut World, site: &Site, fault: &Fault) {
     if site.is_healing() {
         return;
     }
-    site.history.exercised(fault.name());
     let broker = site.broker;
+    let count = |world: &World, node| {
+        if world.is_running(node) {
+            site.history.exercised(fault.name());
+        }
+    };
     match *fault {
         Fault::Kill { down_ms } => {
+            count(world, broker);
             world.kill(broker);
             site.broker_down_until(world, down_ms);
         }
         Fault::PowerLoss { down_ms } => {
+            count(world, broker);
             site.history.power_lost();
             world.lose_power(broker);
             site.broker_down_until(world, down_ms);
+        }
+        Fault::SlowBoot {
+            down_ms,
+            factor,
+            ms,
+        } => {
+            count(world, broker);
+            site.history.power_lost();
+            world.lose_power(broker);
+            site.broker_down_until(world, down_ms);
+            world.slow_disk(broker, factor, (down_ms + ms) * MS);
         }
         Fault::CrashLoop {
             times,
@@ -32,20 +52,34 @@ pub fn apply(world: &mut World, site: &Site, fault: &Fault) {
         Fault::CleanRestart {
             down_ms,
             patience_ms,
-        } => site.stop_cleanly(world, patience_ms, down_ms),
-        Fault::Pause { ms, clock_goes_on } => world.pause(broker, ms * MS, clock_goes_on),
+        } => {
+            count(world, broker);
+            site.stop_cleanly(world, patience_ms, down_ms);
+        }
+        Fault::Pause { ms, clock_goes_on } => {
+            count(world, broker);
+            world.pause(broker, ms * MS, clock_goes_on);
+        }
         Fault::KillClient { client, down_ms } => {
             let client = site.client(client);
+            count(world, client);
             world.kill(client);
             site.client_down_until(world, client, down_ms);
         }
-        Fault::PauseClient { client, ms } => world.pause(site.client(client), ms * MS, true),
-        Fault::FailSync { drops } => {
+        Fault::PauseClient { client, ms } => {
+            let client = site.client(client);
+            count(world, client);
+            world.pause(client, ms * MS, true);
+        }
+        Fault::ForeignDisk { ms, .. } | Fault::EmptyDisk { ms } => {
+            disks::put_in(world, site, fault, ms);
+        }
+        Fault::FailSync { after } => {
             site.history.disk_failed();
-            let after = if drops {
-                AfterFailure::Dropped
-            } else {
-                AfterFailure::KeptUntilEvicted
+            let after = match after {
+                AfterSync::Dropped => AfterFailure::Dropped,
+                AfterSync::Kept => AfterFailure::KeptUntilEvicted,
+                AfterSync::Dirty => AfterFailure::Dirty,
             };
             world.fail_next_sync(broker, after);
         }
@@ -61,8 +95,15 @@ pub fn apply(world: &mut World, site: &Site, fault: &Fault) {
             site.history.disk_failed();
             world.set_free_bytes(broker, bytes_left);
             let until = world.now_ns() + ms * MS;
-            world.at(until, move |world| world.set_free_bytes(broker, 8 << 30));
+            let control = site.control.clone();
+            world.at(until, move |world| {
+                // The disk that was full may be in another machine by now.
+                for node in [Some(broker), control.spare()].into_iter().flatten() {
+                    world.set_free_bytes(node, 8 << 30);
+                }
+            });
         }
+        Fault::DiskFullForGood { bytes_left } => fill_for_good(world, site, bytes_left),
         Fault::SlowDisk { factor, ms } => world.slow_disk(broker, factor, ms * MS),
         Fault::StallDisk { ms } => world.stall_disk(broker, ms * MS),
         Fault::Partition {
@@ -72,6 +113,9 @@ pub fn apply(world: &mut World, site: &Site, fault: &Fault) {
             from_broker,
         } => {
             let client = site.client(client);
+            if to_broker || from_broker {
+                site.history.exercised(fault.name());
+            }
             let mut cut = Vec::new();
             if to_broker {
                 cut.push((client, broker));
@@ -83,13 +127,27 @@ pub fn apply(world: &mut World, site: &Site, fault: &Fault) {
                 world.cut_link(*from, *to);
             }
             let until = world.now_ns() + ms * MS;
+            let control = site.control.clone();
             world.at(until, move |world| {
+                // Whoever keeps everybody away frees the links in the end.
+                if control.disk_in() == DiskIn::Empty {
+                    return;
+                }
                 for (from, to) in cut {
                     world.free_link(from, to);
                 }
             });
         }
-        Fault::WallJump { by_ms } => world.jump_wall_clock(broker, by_ms),
+        Fault::WallJump { by_ms } => {
+            if world.is_running(broker) {
+                site.history.exercised(if by_ms < 0 {
+                    "wall-jump-back"
+                } else {
+                    "wall-jump-forward"
+                });
+            }
+            world.jump_wall_clock(broker, by_ms);
+        }
         Fault::ClockRate { ppm } => world.set_clock_rate(broker, ppm),
         Fault::BitRot => {
             world.rot_a_bit(broker);
@@ -102,8 +160,41 @@ pub fn apply(world: &mut World, site: &Site, fault: &Fault) {
     }
 }
 
+/// Room that must be there for the deleting before a disk is filled for good, in bytes: enough for all that is
+/// kept back, and for the load to go on a while.
+const DELETABLE_MIN: u64 = 256 << 10;
+
+/// Fills the disk as soon as closed segments of the load take up enough of it.
+fn fill_for_good(world: &mut World, site: &Site, bytes_left: u64) {
+    let segments: BTreeMap<String, u64> = (world.files(site.broker).into_iter())
+        .filter(|(path, _)| path.starts_with("/data/load-") && path.ends_with(".log"))
+        .collect();
+    let dir_of = |path: &str| path.rsplit_once('/').map(|(dir, _)| dir.to_owned());
+    let closed = segments.iter().zip(segments.keys().skip(1));
+    // The last one of a directory is being written.
+    let deletable: u64 = closed
+        .filter(|((path, _), next)| dir_of(path) == dir_of(next))
+        .map(|((_, bytes), _)| bytes)
+        .sum();
+    if deletable >= DELETABLE_MIN {
+        site.history.disk_failed();
+        site.history.exercised("disk-full-for-good");
+        world.set_free_bytes(site.broker, bytes_left);
+        return;
+    }
+    let (site, soon) = (site.clone(), world.now_ns() + 50 * MS);
+    world.at(soon, move |world| {
+        if !site.is_healing() {
+            fill_for_good(world, &site, bytes_left);
+        }
+    });
+}
+
 /// One crash now, and the others each a little after the start that follows.
 fn crash_loop(world: &mut World, site: &Site, times: u32, up_ms: u64, power: bool) {
+    if world.is_running(site.broker) {
+        site.history.exercised("crash-loop");
+    }
     if power {
         site.history.power_lost();
         world.lose_power(site.broker);

@@ -1,9 +1,11 @@
 //! What is done to the nodes while they work, as data; and the hand that does it.
 
 mod apply;
+mod disks;
 pub mod supervisor;
 
 pub use apply::apply;
+pub use disks::{CLUSTER, Spares, prepare_disks};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,13 +42,16 @@ pub enum Fault {
     /// A client's processor stands still.
     PauseClient { client: usize, ms: u64 },
     /// The next sync fails.
-    FailSync { drops: bool },
+    FailSync { after: AfterSync },
     /// The next reads and writes fail.
     IoErrors { reads: u32, writes: u32 },
     /// The next calls that need room are told that there is none.
     NoSpace { calls: u32 },
     /// The disk is full for a while.
     DiskFull { ms: u64, bytes_left: u64 },
+    /// The disk is full, and nobody ever gives it more room: only what is deleted makes some. Takes place
+    /// once there is enough that could be deleted.
+    DiskFullForGood { bytes_left: u64 },
     /// The disk is slow for a while.
     SlowDisk { factor: u64, ms: u64 },
     /// Nothing completes on the disk for a while.
@@ -70,6 +75,37 @@ pub enum Fault {
     Misdirect,
     /// Reads give, for a while, what the next write overwrites.
     StaleReads,
+    /// The broker's machine loses its power, and its disk is slow for a while after the start that follows.
+    SlowBoot { down_ms: u64, factor: u64, ms: u64 },
+    /// The broker's machine is off for a moment, and comes up with a disk that is not its own; after a while
+    /// it gets its own back.
+    ForeignDisk { whose: Whose, ms: u64 },
+    /// The same with an empty disk, and with nobody about who could use what comes up.
+    EmptyDisk { ms: u64 },
+}
+
+/// What the page cache makes of a failed sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AfterSync {
+    /// What was to be synced is gone.
+    Dropped,
+    /// It is seen until it is evicted, and then gone.
+    Kept,
+    /// It is there to be synced again.
+    Dirty,
+}
+
+/// Whose a disk is that is not the broker's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Whose {
+    /// Another node's of the same cluster.
+    OtherNode,
+    /// The same node's of another cluster.
+    OtherCluster,
+    /// It has logs, and does not say whose.
+    Nobody,
 }
 
 impl Fault {
@@ -97,11 +133,15 @@ impl Fault {
             Fault::LatentSector => "latent-sector",
             Fault::Misdirect => "misdirect",
             Fault::StaleReads => "stale-reads",
+            Fault::SlowBoot { .. } => "slow-boot",
+            Fault::ForeignDisk { .. } => "foreign-disk",
+            Fault::EmptyDisk { .. } => "empty-disk",
+            Fault::DiskFullForGood { .. } => "disk-full-for-good",
         }
     }
 
-    /// Every name, for reports of what was not exercised.
-    pub const NAMES: [&'static str; 20] = [
+    /// Every name.
+    pub const NAMES: [&'static str; 24] = [
         "kill",
         "power-loss",
         "crash-loop",
@@ -122,5 +162,31 @@ impl Fault {
         "latent-sector",
         "misdirect",
         "stale-reads",
+        "slow-boot",
+        "foreign-disk",
+        "empty-disk",
+        "disk-full-for-good",
+    ];
+
+    /// What is counted when it takes place, beside the world's own [`world::STRIKES`]: these act at once, and
+    /// only on a process that runs. A fault that merely lies in wait counts as what it does when it strikes.
+    pub const ACTED: [&'static str; 16] = [
+        "kill",
+        "power-loss",
+        "crash-loop",
+        "clean-restart",
+        "pause",
+        "kill-client",
+        "pause-client",
+        "partition",
+        "wall-jump-forward",
+        "wall-jump-back",
+        "slow-boot",
+        "foreign-disk",
+        "empty-disk",
+        "disk-full-for-good",
+        // What came of other disks: nothing of theirs was served.
+        "foreign-disk-refused",
+        "empty-disk-is-new",
     ];
 }

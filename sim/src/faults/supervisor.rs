@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use broker::BrokerConfig;
+use broker::{BrokerConfig, StartError};
 use env::{Either, race};
+use storage::error::StorageError;
 use tokio::sync::Notify;
 use world::seed::Draw;
 use world::{NodeId, SimEnv, World};
 
+use super::disks::{self, Spares};
 use crate::history::History;
 
 const MS: u64 = 1_000_000;
@@ -33,6 +35,25 @@ struct Inner {
     healing: bool,
     last_start_error: Option<String>,
     serving: bool,
+    /// Which disk is in the broker's machine.
+    disk_in: DiskIn,
+    /// What its own disk says of itself.
+    own_identity: Option<String>,
+    /// The machine that has its own disk meanwhile.
+    spare: Option<NodeId>,
+    told_its_cluster: bool,
+}
+
+/// Which disk is in the broker's machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DiskIn {
+    /// Its own.
+    #[default]
+    Own,
+    /// Somebody else's, or nobody's, with data on it.
+    Foreign,
+    /// An empty one.
+    Empty,
 }
 
 impl Control {
@@ -49,6 +70,46 @@ impl Control {
     #[must_use]
     pub fn last_start_error(&self) -> Option<String> {
         self.lock().last_start_error.clone()
+    }
+
+    /// Which disk is in the broker's machine.
+    #[must_use]
+    pub fn disk_in(&self) -> DiskIn {
+        self.lock().disk_in
+    }
+
+    /// Another disk is in the broker's machine, and what its own says of itself, if that is known.
+    pub fn put_in(&self, disk: DiskIn, own_identity: Option<String>) {
+        let mut inner = self.lock();
+        (inner.disk_in, inner.own_identity) = (disk, own_identity);
+    }
+
+    /// What the broker's own disk says of itself, while another is in.
+    #[must_use]
+    pub fn own_identity(&self) -> Option<String> {
+        self.lock().own_identity.clone()
+    }
+
+    /// The machine that has the broker's disk.
+    #[must_use]
+    pub fn spare(&self) -> Option<NodeId> {
+        self.lock().spare
+    }
+
+    /// Which machine has the broker's disk, or had it last.
+    pub fn set_spare(&self, spare: NodeId) {
+        self.lock().spare = Some(spare);
+    }
+
+    /// The broker's settings name its cluster.
+    pub fn tell_its_cluster(&self) {
+        self.lock().told_its_cluster = true;
+    }
+
+    /// Whether they do.
+    #[must_use]
+    pub fn is_told_its_cluster(&self) -> bool {
+        self.lock().told_its_cluster
     }
 
     /// Whether the broker listens.
@@ -68,11 +129,28 @@ impl Control {
 }
 
 /// One broker process, from its start to its end.
-pub async fn broker_process(env: SimEnv, config: BrokerConfig, control: Arc<Control>) {
+pub async fn broker_process(
+    env: SimEnv,
+    config: BrokerConfig,
+    control: Arc<Control>,
+    history: History,
+) {
     let stop = control.begin();
-    let node = match broker::Node::start(env, config).await {
+    let started = broker::Node::start(env, config).await;
+    if control.disk_in() == DiskIn::Foreign {
+        history.judge("L14", started.is_err(), || {
+            "the broker serves a disk that is not its own".to_owned()
+        });
+    }
+    let node = match started {
         Ok(node) => node,
         Err(error) => {
+            if let StartError::Storage(StorageError::ForeignDisk { .. }) = &error {
+                history.exercised("foreign-disk-refused");
+                history.judge("L14", control.disk_in() == DiskIn::Foreign, || {
+                    format!("the broker refuses its own disk: {error}")
+                });
+            }
             control.lock().last_start_error = Some(error.to_string());
             return;
         }
@@ -100,6 +178,8 @@ pub struct Site {
     pub history: History,
     /// What is said between the operator and the broker.
     pub control: Arc<Control>,
+    /// Other disks.
+    pub spares: Spares,
 }
 
 impl Site {
@@ -152,6 +232,7 @@ impl Site {
             inner.healing = true;
             inner.down_until.clear();
         }
+        disks::give_back(world, self);
         world.heal();
     }
 

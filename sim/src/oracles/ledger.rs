@@ -44,9 +44,9 @@ pub struct Ledger {
     refused: BTreeSet<Stamp>,
     /// Whether acknowledgements of [`Promise::Written`] still count.
     disk_is_sound: bool,
-    /// Whether the last writes may be lost unseen: with a single copy nobody can tell a write that went
-    /// elsewhere from one that never was. Their offsets are then given out again.
-    end_may_be_lost: bool,
+    /// Partitions whose last writes may be lost unseen: see [`crate::damage::Marks::hides`]. Their offsets
+    /// may be given out again.
+    hidden: BTreeSet<TopicPartition>,
 }
 
 impl Ledger {
@@ -59,9 +59,9 @@ impl Ledger {
         }
     }
 
-    /// The last writes may be lost unseen.
-    pub fn end_may_be_lost(&mut self) {
-        self.end_may_be_lost = true;
+    /// The last writes to a partition may be lost unseen from now on.
+    pub fn end_may_be_lost(&mut self, at: TopicPartition) {
+        self.hidden.insert(at);
     }
 
     /// A writer begins.
@@ -96,7 +96,7 @@ impl Ledger {
         if promise == Promise::Written && !self.disk_is_sound {
             return;
         }
-        if self.end_may_be_lost {
+        if self.hidden.contains(&at) {
             let there = self.acked.entry(at).or_default();
             there.insert(offset, Ack { stamp, promise });
             return;
@@ -139,9 +139,16 @@ impl Ledger {
         self.disk_is_sound
     }
 
+    /// The last offset that was acknowledged.
+    #[must_use]
+    pub fn last_acked(&self, at: &TopicPartition) -> Option<i64> {
+        let (offset, _) = self.acked.get(at)?.last_key_value()?;
+        Some(*offset)
+    }
+
     /// A log was opened with this end.
     pub fn opened(&mut self, at: TopicPartition, end: NextOffset, judge: &mut Judge) {
-        let Some(acks) = self.acked.get(&at) else {
+        let Some(acks) = self.acked.get(&at).filter(|_| !self.hidden.contains(&at)) else {
             return;
         };
         let lost = acks.range(end.0..).next();
@@ -172,7 +179,7 @@ impl Ledger {
                 )
             });
         }
-        let acks = self.acked.get(&at).filter(|_| !self.end_may_be_lost);
+        let acks = self.acked.get(&at).filter(|_| !self.hidden.contains(&at));
         if let Some(ack) = acks.and_then(|acks| acks.get(&offset)) {
             judge.check("P9", ack.stamp == stamp, || {
                 format!(

@@ -7,6 +7,7 @@ use env::Seen;
 use types::{NextOffset, Offset, TopicPartition};
 
 use super::Judge;
+use crate::damage::Marks;
 
 /// What is known of one log.
 #[derive(Clone, Debug, Default)]
@@ -32,8 +33,9 @@ pub struct Expected {
     pub retention: bool,
     /// Records before this offset may have been deleted by request.
     pub deleted_before: i64,
-    /// Whether durable bytes may be damaged.
-    pub damage: bool,
+    /// What befell its files. If that may hide its end, what was durable and committed may be gone; if it is
+    /// anything, a start that only a side file knew may be.
+    pub harmed: Marks,
 }
 
 /// All logs.
@@ -60,7 +62,7 @@ impl LogOracle {
         expected: Expected,
         judge: &mut Judge,
     ) {
-        if expected.synced && !expected.damage {
+        if expected.synced && !expected.harmed.hides {
             judge.check("L6", end >= log.synced, || {
                 format!(
                     "{} opens with end {end:?}, but was durable up to {:?}",
@@ -76,7 +78,7 @@ impl LogOracle {
                 )
             });
         }
-        judge.check("X11", start >= log.start || expected.damage, || {
+        judge.check("X11", start >= log.start || expected.harmed.any, || {
             format!(
                 "{} opens with start {start:?} after {:?}",
                 show(at),
@@ -237,7 +239,7 @@ impl LogOracle {
                 }
             }
             Seen::Truncated { to, .. } => {
-                judge.check("R8", to >= log.committed || expected.damage, || {
+                judge.check("R8", to >= log.committed || expected.harmed.hides, || {
                     format!(
                         "{} is cut to {to:?}, committed was {:?}",
                         show(at),
@@ -274,7 +276,7 @@ mod tests {
             synced: true,
             retention: false,
             deleted_before: 3,
-            damage: false,
+            harmed: Marks::default(),
         };
         for (incarnation, seen) in history {
             oracle.seen(*incarnation, seen, expected, &mut judge);

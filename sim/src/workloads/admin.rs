@@ -111,6 +111,32 @@ pub async fn prepare(client: Client, topics: Vec<scenario::Topic>) {
     client.history.finish(&client.name);
 }
 
+/// Deletes all records that were read or acknowledged, again and again, until everybody else has finished: the
+/// operator of a disk that is full. It deletes what any client was told of, so that there is always something
+/// that may go.
+pub async fn clean_up(client: Client) {
+    let mut admin = Admin::new(&client.env, client.options());
+    loop {
+        if client.history.count_of("disk-full-for-good") > 0 {
+            for topic in client.history.topics() {
+                for partition in 0..topic.partitions {
+                    let at = partition_of(topic.id, partition);
+                    let known = client.history.lock().known_end(&at);
+                    if let Some(before) = known {
+                        delete_before(&client, &mut admin, &topic, partition, before).await;
+                    }
+                }
+            }
+        }
+        let others = client.history.unfinished();
+        if client.history.is_draining() && others.iter().all(|other| *other == client.name) {
+            break;
+        }
+        client.sleep_ms(400).await;
+    }
+    client.history.finish(&client.name);
+}
+
 async fn create(
     client: &Client,
     admin: &mut Admin<SimEnv>,
@@ -235,6 +261,17 @@ async fn delete_records(client: &Client, admin: &mut Admin<SimEnv>, dice: &mut C
         return;
     };
     let before = dice.below(last as u64 + 2) as i64;
+    delete_before(client, admin, topic, partition, before).await;
+}
+
+async fn delete_before(
+    client: &Client,
+    admin: &mut Admin<SimEnv>,
+    topic: &crate::history::TopicFacts,
+    partition: i32,
+    before: i64,
+) {
+    let at = partition_of(topic.id, partition);
     client.history.deleting_records(at, before);
     let place = Place::new(topic.name.as_str(), partition);
     let asked = BTreeMap::from([(place, Some(Offset(before)))]);

@@ -18,12 +18,11 @@ use crate::oracles::producer::Sequenced;
 use crate::scenario;
 
 /// Reads everything and judges it.
-pub async fn run(client: Client, groups: Vec<scenario::Group>, topics: Vec<String>, damage: bool) {
+pub async fn run(client: Client, groups: Vec<scenario::Group>, topics: Vec<String>) {
     let mut cluster = Cluster::new(&client.env, client.options());
     for topic in client.history.topics() {
         for partition in 0..topic.partitions {
-            let Some(audit) = read_back(&client, &mut cluster, &topic, partition, damage).await
-            else {
+            let Some(audit) = read_back(&client, &mut cluster, &topic, partition).await else {
                 // Damaged, and said so.
                 client.history.exercised("partition-reported");
                 continue;
@@ -42,14 +41,15 @@ pub async fn run(client: Client, groups: Vec<scenario::Group>, topics: Vec<Strin
             while !group::look_at_commit(&client, &mut cluster, &group.id, &topic, partition).await
             {
                 tries += 1;
-                if damage && tries > 3 {
+                if tries > 3 && client.history.lock().harmed_groups().any {
+                    client.history.exercised("commit-unreadable");
                     break;
                 }
                 client.sleep_ms(100).await;
             }
         }
     }
-    if !damage {
+    if !client.history.lock().harmed_metadata().any {
         look_at_topics(&client).await;
     }
     client.history.finish(&client.name);
@@ -61,12 +61,12 @@ async fn read_back(
     cluster: &mut Cluster<SimEnv>,
     topic: &TopicFacts,
     partition: i32,
-    damage: bool,
 ) -> Option<Audit> {
     let mut audit = Audit {
         log_start: i64::MAX,
         ..Audit::default()
     };
+    let at = partition_of(topic.id, partition);
     let (mut from, mut refusals) = (0, 0);
     loop {
         let answer = match fetch(client, cluster, topic, partition, from).await {
@@ -85,13 +85,38 @@ async fn read_back(
                 client.sleep_ms(20).await;
                 continue;
             }
+            // A hole: what is behind it is read all the same.
+            ErrorCode::CORRUPT_MESSAGE => {
+                let Some((earliest, latest)) =
+                    consume::look_at_ends(client, cluster, topic, partition).await
+                else {
+                    client.sleep_ms(50).await;
+                    continue;
+                };
+                let told = client.history.end_of_broken_range(at, from);
+                let next = told.unwrap_or(from + 1).max(from + 1);
+                audit.reported.push((from, next));
+                client.history.exercised("hole-reported");
+                from = next;
+                audit.log_start = audit.log_start.min(earliest);
+                if from >= latest {
+                    return Some(audit);
+                }
+                continue;
+            }
             error => {
                 client.history.met(
                     &client.name,
                     &format!("{}-{partition}: {error}", topic.name),
                 );
                 refusals += 1;
-                if damage && refusals > 20 {
+                // What holds the partition up may be that its files are damaged, or that the log of the
+                // metadata is.
+                let excused = {
+                    let mut inner = client.history.lock();
+                    inner.harmed(at).any || inner.harmed_metadata().any
+                };
+                if excused && refusals > 20 {
                     return None;
                 }
                 client.sleep_ms(50).await;

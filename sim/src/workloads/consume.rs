@@ -236,7 +236,7 @@ pub async fn look_at_ends(
     let at = partition_of(topic.id, partition);
     let mut inner = client.history.lock();
     let inner = &mut *inner;
-    if !topic.synced || inner.has_damage() {
+    if !topic.synced || inner.harmed(at).any {
         // It may lose its end, and an answer from before that may still be on its way.
         return Some((earliest.0, latest.0));
     }

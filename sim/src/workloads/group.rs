@@ -94,7 +94,7 @@ impl Member {
         {
             let mut inner = self.client.history.lock();
             let inner = &mut *inner;
-            if !inner.has_damage() {
+            if !inner.harmed_groups().hides {
                 inner
                     .groups
                     .end_join(&group, floor, answer.generation_id, &mut inner.judge);
@@ -368,7 +368,7 @@ impl Member {
         }
         let mut inner = self.client.history.lock();
         let inner = &mut *inner;
-        if !inner.has_damage() {
+        if !inner.harmed_groups().hides {
             inner.groups.end_commit(&call, fate, &mut inner.judge);
         }
     }
@@ -481,7 +481,7 @@ pub async fn look_at_commit(
     };
     let mut inner = client.history.lock();
     let inner = &mut *inner;
-    if !inner.has_damage() {
+    if !inner.harmed_groups().hides {
         inner.groups.end_fetch(&call, value, &mut inner.judge);
     }
     true

@@ -219,7 +219,7 @@ async fn identity(client: &Client, cluster: &mut Cluster<world::SimEnv>) -> Opti
             Ok(answer) => {
                 let mut inner = client.history.lock();
                 let inner = &mut *inner;
-                if !inner.has_damage() {
+                if !inner.harmed_metadata().hides {
                     inner
                         .producer_ids
                         .given(answer.producer_id, &mut inner.judge);
@@ -281,7 +281,11 @@ async fn until_acknowledged(
                 if lost.contains(&error)
                     && topic.synced
                     && !topic.retention
-                    && !client.history.lock().has_damage()
+                    && !client
+                        .history
+                        .lock()
+                        .harmed(partition_of(topic.id, place.partition))
+                        .any
                 {
                     let detail = format!(
                         "{} refused a batch whose predecessors were acknowledged: {}",

@@ -161,6 +161,9 @@ impl Future for Sleep {
         // First poll, or the clock was slowed, or stood still, since the timer was set.
         let moment = clock.moment_of(this.at).max(core.now + 1);
         let slack = core.jitter(core.profile.timer_slack_ns_max);
+        if slack > 0 {
+            core.strikes.hit("timer-late");
+        }
         let waker = cx.waker().clone();
         this.timer = Some(
             core.timers

@@ -1,12 +1,13 @@
 //! Faults by command: what scenarios ask the world to break.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
 
 use crate::disk::DiskState;
 use crate::disk::image::{PAGE, SECTOR};
-use crate::faults::{AfterFailure, Harm};
+use crate::faults::{AfterFailure, Harm, HarmLog};
 use crate::node::NodeId;
 use crate::shared::{Core, NOBODY};
 use crate::trace::Event;
@@ -41,7 +42,12 @@ impl World {
             },
         );
         let now = core.now;
-        act(core.disk_of(node.0), now)
+        let disk = core.disk_of(node.0);
+        let done = act(disk, now);
+        for kind in disk.faults.strikes.take_fresh() {
+            core.trace(node.0, Event::Struck { kind });
+        }
+        done
     }
 
     /// Makes the next sync on a node's disk fail.
@@ -172,6 +178,9 @@ impl World {
         let (first, second) = (core.nodes[a.index()].disk, core.nodes[b.index()].disk);
         core.nodes[a.index()].disk = second;
         core.nodes[b.index()].disk = first;
+        for disk in [first, second] {
+            core.disks[disk as usize].swapped();
+        }
         let event = Event::Fault {
             kind: "swap-disks",
             a: u64::from(a.0),
@@ -183,18 +192,25 @@ impl World {
     /// All damage done to a node's disk so far.
     #[must_use]
     pub fn harms(&self, node: NodeId) -> Vec<Harm> {
+        self.harm_log(node).after(0)
+    }
+
+    /// The record of damage done to the disk that is a node's now; it goes on with the disk.
+    #[must_use]
+    pub fn harm_log(&self, node: NodeId) -> HarmLog {
+        self.core().disk_of(node.0).faults.harms.clone()
+    }
+
+    /// The files on a node's disk by the names that calls see, and the room that each takes up in bytes.
+    #[must_use]
+    pub fn files(&self, node: NodeId) -> BTreeMap<String, u64> {
         let mut core = self.core();
         let disk = core.disk_of(node.0);
-        let mut harms = disk.faults.harms.clone();
-        harms.extend(disk.faults.misdirected_write.done.iter().cloned());
-        for (ino, harm) in &disk.faults.stale_read.done {
-            let path = disk.tree.path_of(*ino).unwrap_or_default();
-            harms.push(Harm {
-                path,
-                ..harm.clone()
-            });
-        }
-        harms
+        let named = disk.tree.files().filter_map(|(ino, file)| {
+            let path = disk.tree.path_of(ino)?;
+            Some((path, file.pages_used() * PAGE))
+        });
+        named.collect()
     }
 
     /// A file, by the name that calls see, as the medium holds it: for crash enumerators and oracles.

@@ -31,14 +31,16 @@ pub mod inject;
 pub mod meta;
 pub mod seed;
 mod shared;
+pub mod strikes;
 pub mod trace;
 pub mod tripwire;
 
 pub use env::SimEnv;
 pub use executor::Schedule;
 pub use faults::power_loss::{Leaves, Piece};
-pub use faults::{AfterFailure, Damage, Harm, HarmKind};
+pub use faults::{AfterFailure, Damage, Harm, HarmKind, HarmLog};
 pub use node::{NodeId, Stop};
 pub use profile::{DiskProfile, Limits, NetworkProfile, Profile};
+pub use strikes::STRIKES;
 pub use trace::{Event, Fingerprint, Trace, TraceOptions};
 pub use world::{Failure, Observer, SeenAt, World};

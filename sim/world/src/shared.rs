@@ -11,6 +11,7 @@ use crate::network::NetworkState;
 use crate::node::NodeState;
 use crate::profile::Profile;
 use crate::seed::{Draw, Mixer};
+use crate::strikes::Strikes;
 use crate::trace::{Event, Trace, TraceOptions};
 use crate::world::SeenAt;
 
@@ -31,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) seen: Vec<SeenAt>,
     /// Whether rare paths are still made common; ends when the world heals.
     pub(crate) buggify: bool,
+    /// What befell nodes and processes; disks and the network count for themselves.
+    pub(crate) strikes: Strikes,
 }
 
 impl Core {
@@ -48,6 +51,7 @@ impl Core {
             trace: Trace::new(trace),
             seen: Vec::new(),
             buggify: profile.buggify,
+            strikes: Strikes::default(),
             profile,
         }
     }

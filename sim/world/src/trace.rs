@@ -4,12 +4,30 @@
 //! events, let two runs that differ be bisected to the first window in which they do; asking both for
 //! the text of that window then shows the first event (see [`crate::meta`]).
 
+use std::cell::Cell;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
 use env::Seen;
 
 use crate::seed::Mixer;
+
+thread_local! {
+    /// Of the world whose crank turns on this thread.
+    static MOMENT: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
+
+/// The world's time in nanoseconds, and the ordinal of the next event, in the world whose crank turns on this
+/// thread: for what nodes log.
+#[must_use]
+pub fn moment() -> (u64, u64) {
+    MOMENT.get()
+}
+
+/// A world lets a task of its own run.
+pub(crate) fn begin_moment(now: u64, ordinal: u64) {
+    MOMENT.set((now, ordinal));
+}
 
 /// An event of the world.
 #[derive(Clone, Copy, Debug, Hash)]
@@ -69,8 +87,10 @@ pub enum Event {
     Finished { connection: u32, end: u8 },
     /// A connection broke, as this end learns.
     Reset { connection: u32, end: u8 },
-    /// A fault was injected.
+    /// A fault was asked for, or begins.
     Fault { kind: &'static str, a: u64, b: u64 },
+    /// A fault struck.
+    Struck { kind: &'static str },
     /// A node told the oracles something.
     Seen(Seen),
 }
@@ -127,6 +147,7 @@ impl Trace {
 
     #[cold]
     fn text(&mut self, now: u64, node: &str, event: Event) {
+        begin_moment(now, self.events + 1);
         let wanted = self
             .options
             .lines

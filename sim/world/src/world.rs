@@ -1,6 +1,6 @@
 //! The world: it owns the nodes and turns the crank.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +21,7 @@ use crate::node::{NodeId, NodeState, Power, Stop};
 use crate::profile::Profile;
 use crate::seed::{ChaCha8Rng, Draw, Mixer};
 use crate::shared::{Core, Handle, NOBODY, Shared};
-use crate::trace::{Event, Fingerprint, Trace, TraceOptions};
+use crate::trace::{Event, Fingerprint, Trace, TraceOptions, begin_moment};
 use crate::tripwire;
 
 /// Something a node said about itself, and when.
@@ -219,6 +219,12 @@ impl World {
         let around = |rng: &mut ChaCha8Rng, max: i64| rng.below(2 * max as u64 + 1) as i64 - max;
         let rate = around(&mut rng, rate_max);
         let offset = around(&mut rng, offset_max);
+        if rate != 0 {
+            core.strikes.hit("clock-rate");
+        }
+        if offset != 0 {
+            core.strikes.hit("clock-off");
+        }
         let disk = core.disks.len() as u32;
         let rng = Mixer::new(self.seed).with("disk").with(name).stream();
         let mut state = DiskState::new(&self.profile.disk, rng);
@@ -385,8 +391,12 @@ impl World {
                 Rule::Leaves(leaves) => disk.lose_power(now, leaves),
                 Rule::Pieces(keep) => disk.lose_power_keeping(now, keep),
             };
+            let struck = disk.faults.strikes.take_fresh();
             for timer in timers {
                 core.timers.cancel(timer);
+            }
+            for kind in struck {
+                core.trace(node.0, Event::Struck { kind });
             }
             (core.tasks.take(Some(node.0)), env)
         };
@@ -415,6 +425,7 @@ impl World {
         let mut core = self.core();
         let core = &mut *core;
         core.nodes[node.index()].clock.set_rate(core.now, ppm);
+        core.strikes.hit("clock-rate");
         core.trace(
             node.0,
             Event::Fault {
@@ -723,6 +734,11 @@ impl World {
             waker,
             aborted,
         } = polling;
+        let (now, ordinal) = {
+            let core = self.core();
+            (core.now, core.trace.events())
+        };
+        begin_moment(now, ordinal);
         let polled = if aborted {
             Ok(Poll::Ready(()))
         } else {
@@ -773,6 +789,7 @@ impl World {
                     tasks, scheduler, ..
                 } = core;
                 tasks.wake_spuriously(|count| scheduler.rng().index(count));
+                core.strikes.hit("poll-spurious");
             }
             self.polls += 1;
             if self.moment.0 == core.now {
@@ -850,6 +867,19 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// How often each fault really struck: see [`crate::strikes`].
+    #[must_use]
+    pub fn strikes(&self) -> BTreeMap<&'static str, u64> {
+        let core = self.core();
+        let mut all = BTreeMap::new();
+        core.strikes.add_to(&mut all);
+        core.network.strikes.add_to(&mut all);
+        for disk in &core.disks {
+            disk.faults.strikes.add_to(&mut all);
+        }
+        all
     }
 
     /// How many polls there were.

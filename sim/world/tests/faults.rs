@@ -147,7 +147,7 @@ fn what_a_failed_sync_left_in_the_cache_is_seen_until_it_is_evicted_and_never_by
 }
 
 #[test]
-fn a_failed_sync_of_a_directory_loses_names() {
+fn a_failed_sync_of_a_directory_keeps_names_for_the_next() {
     let (mut world, node) = new_world(1, Damage::None);
     world.fail_next_sync(node, AfterFailure::Dirty);
     run(&mut world, node, |env| async move {
@@ -156,10 +156,12 @@ fn a_failed_sync_of_a_directory_loses_names() {
         env.disk()
             .sync_dir(Path::new("/"))
             .await
-            .expect("the next claims success");
+            .expect("the next works");
     });
-    world.lose_power_leaving(node, Leaves::Everything);
-    assert_eq!(world.durable_bytes(node, path()), None);
+    assert_eq!(world.strikes().get("disk-sync-failed-names"), Some(&1));
+    world.lose_power_leaving(node, Leaves::Nothing);
+    let kept = world.durable_bytes(node, path());
+    assert_eq!(kept.as_deref(), Some(&b""[..]), "the journal held on to it");
 }
 
 #[test]

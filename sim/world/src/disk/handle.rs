@@ -78,6 +78,7 @@ impl Core {
                 let head = head.map(|head| head.slice(..(head.len() / 2) & !511));
                 if let Some(head) = head.filter(|head| !head.is_empty()) {
                     let _ = state.write(now, ino, offset, &[head]);
+                    state.faults.strikes.hit("disk-write-in-parts");
                 }
             }
             return;
@@ -87,6 +88,7 @@ impl Core {
         let node = call.node;
         let (result, digest) = state.execute(now, &request);
         let ok = result.is_ok();
+        let struck = state.faults.strikes.take_fresh();
         match state.calls.get_mut(op) {
             Some(Call {
                 waker: Some(waker),
@@ -102,6 +104,9 @@ impl Core {
                     state.close(ino);
                 }
             }
+        }
+        for kind in struck {
+            self.trace(node, Event::Struck { kind });
         }
         self.trace(node, Event::DiskDone { op, ok, digest });
     }
@@ -142,10 +147,13 @@ impl DiskCall {
             _ => {}
         }
         let kind = request.kind();
-        let latency = disk
-            .faults
-            .slow_disk
-            .latency(&mut disk.rng, now, kind, bytes);
+        let latency = disk.faults.slow_disk.latency(
+            &mut disk.rng,
+            now,
+            kind,
+            bytes,
+            &mut disk.faults.strikes,
+        );
         let in_parts = matches!(request, Request::Write { .. })
             && disk.rng.chance(disk.faults.split_write_ppm);
         let part_after = if in_parts {

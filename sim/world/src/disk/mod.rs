@@ -21,8 +21,8 @@ use env::EntryKind;
 use crate::disk::calls::{Calls, Reply, Request};
 use crate::disk::image::PAGE;
 use crate::disk::tree::{Ino, Tree};
-use crate::faults::DiskFaults;
 use crate::faults::failed_sync::AfterFailure;
+use crate::faults::{DiskFaults, Harm, HarmKind};
 use crate::profile::DiskProfile;
 use crate::seed::{ChaCha8Rng, digest};
 
@@ -73,10 +73,13 @@ impl DiskState {
             } => {
                 if *create
                     && self.tree.lookup(path).is_err()
-                    && let Err(error) =
-                        self.faults
-                            .no_space
-                            .check(&mut self.rng, now, self.used, self.capacity)
+                    && let Err(error) = self.faults.no_space.check(
+                        &mut self.rng,
+                        now,
+                        self.used,
+                        self.capacity,
+                        &mut self.faults.strikes,
+                    )
                 {
                     return (Err(error), 0);
                 }
@@ -89,11 +92,13 @@ impl DiskState {
                 (opened.map(Reply::Opened), 0)
             }
             Request::Rename { from, to } => {
-                if let Err(error) =
-                    self.faults
-                        .no_space
-                        .check(&mut self.rng, now, self.used, self.capacity)
-                {
+                if let Err(error) = self.faults.no_space.check(
+                    &mut self.rng,
+                    now,
+                    self.used,
+                    self.capacity,
+                    &mut self.faults.strikes,
+                ) {
                     return (Err(error), 0);
                 }
                 let renamed = self.tree.rename(from, to);
@@ -107,10 +112,13 @@ impl DiskState {
             Request::RemoveDir { path } => done(self.remove(path, EntryKind::Directory)),
             Request::CreateDirAll { path } => {
                 if self.tree.lookup(path).is_err()
-                    && let Err(error) =
-                        self.faults
-                            .no_space
-                            .check(&mut self.rng, now, self.used, self.capacity)
+                    && let Err(error) = self.faults.no_space.check(
+                        &mut self.rng,
+                        now,
+                        self.used,
+                        self.capacity,
+                        &mut self.faults.strikes,
+                    )
                 {
                     return (Err(error), 0);
                 }
@@ -123,6 +131,7 @@ impl DiskState {
             }
             Request::SyncDir { dir, upto } => {
                 if self.faults.failed_sync.fails(&mut self.rng) {
+                    self.faults.strikes.hit_and_tell("disk-sync-failed-names");
                     // The journal holds on to names that it could not write: a later sync may do it.
                     // (File systems that give them up turn read-only, which is another fault.)
                     return (Err(os_error(libc::EIO)), 0);
@@ -229,13 +238,24 @@ impl DiskState {
             return Err(os_error(libc::EBADF));
         };
         let end = offset.saturating_add(len as u64);
+        let read = self.faults.io_error.check_read(
+            &mut self.rng,
+            ino,
+            offset..end,
+            &mut self.faults.strikes,
+        );
+        if let Err(error) = read {
+            self.harm(ino, offset, len as u64, HarmKind::Unreadable);
+            return Err(error);
+        }
+        self.faults.latent_sector.check(
+            ino,
+            offset..end.min(file.visible.len()),
+            &mut self.faults.strikes,
+        )?;
         self.faults
-            .io_error
-            .check_read(&mut self.rng, ino, offset..end)?;
-        self.faults
-            .latent_sector
-            .check(ino, offset..end.min(file.visible.len()))?;
-        self.faults.failed_sync.evict(&mut self.rng, file);
+            .failed_sync
+            .evict(&mut self.rng, file, &mut self.faults.strikes);
         if direct && !file.phantom.is_empty() {
             // Past the cache: what the failed sync left there is not on the medium.
             let mut seen = file.visible.clone();
@@ -244,11 +264,13 @@ impl DiskState {
             }
             return Ok(seen.read(offset, len));
         }
-        if let Some(old) = self
-            .faults
-            .stale_read
-            .substitute(now, ino, &file.visible, offset..end)
-        {
+        if let Some(old) = self.faults.stale_read.substitute(
+            now,
+            ino,
+            &file.visible,
+            offset..end,
+            &mut self.faults.strikes,
+        ) {
             return Ok(old.read(offset, len));
         }
         Ok(file.visible.read(offset, len))
@@ -265,14 +287,21 @@ impl DiskState {
         if self.tree.file(ino).is_none() {
             return Err(os_error(libc::EBADF));
         }
-        self.faults
-            .io_error
-            .check_write(&mut self.rng, ino, offset..offset + len)?;
-        if let Some((ino, offset)) =
-            self.faults
-                .misdirected_write
-                .redirect(&mut self.rng, now, &self.tree, ino, offset, len)
-        {
+        self.faults.io_error.check_write(
+            &mut self.rng,
+            ino,
+            offset..offset + len,
+            &mut self.faults.strikes,
+        )?;
+        if let Some((ino, offset)) = self.faults.misdirected_write.redirect(
+            &mut self.rng,
+            &self.tree,
+            &self.faults.harms,
+            ino,
+            offset,
+            len,
+        ) {
+            self.faults.strikes.hit_and_tell("damage-misdirected");
             let file = self.tree.file_mut(ino).expect("chosen among the files");
             let mut at = offset;
             for buffer in buffers {
@@ -282,9 +311,14 @@ impl DiskState {
             return Ok(());
         }
         let file = self.tree.file_mut(ino).expect("looked up above");
-        self.faults
-            .stale_read
-            .remember(&mut self.rng, now, ino, &file.visible, offset, len);
+        let stale =
+            self.faults
+                .stale_read
+                .remember(&mut self.rng, now, ino, &file.visible, offset, len);
+        if stale {
+            self.harm(ino, offset, len, HarmKind::StaleRead);
+        }
+        let file = self.tree.file_mut(ino).expect("looked up above");
         self.faults
             .latent_sector
             .rewritten(ino, offset..offset + len);
@@ -292,7 +326,17 @@ impl DiskState {
         for buffer in buffers {
             let missing = file.pages_missing(at, buffer.len() as u64);
             let room = self.capacity.saturating_sub(self.used);
-            if missing > 0 && (missing > room || self.faults.no_space.strikes(&mut self.rng, now)) {
+            let full = missing > room;
+            if full {
+                self.faults.strikes.hit_and_tell("disk-full");
+            }
+            if missing > 0
+                && (full
+                    || self
+                        .faults
+                        .no_space
+                        .strikes(&mut self.rng, now, &mut self.faults.strikes))
+            {
                 // A full disk takes what fits.
                 let fits = (room.min(missing - 1) * PAGE).min(buffer.len() as u64 - 1) as usize;
                 let part = buffer.slice(..fits);
@@ -313,7 +357,9 @@ impl DiskState {
             return Err(os_error(libc::EBADF));
         };
         if fails {
-            self.faults.failed_sync.strike(&mut self.rng, file, upto);
+            self.faults
+                .failed_sync
+                .strike(&mut self.rng, file, upto, &mut self.faults.strikes);
             if self.faults.failed_sync.last == Some(AfterFailure::Dropped) {
                 self.recount();
             }
@@ -338,8 +384,16 @@ impl DiskState {
             .checked_add(len)
             .ok_or_else(|| os_error(libc::EFBIG))?;
         let missing = file.pages_missing(offset, len);
-        if missing > self.capacity.saturating_sub(self.used)
-            || (missing > 0 && self.faults.no_space.strikes(&mut self.rng, now))
+        let full = missing > self.capacity.saturating_sub(self.used);
+        if full {
+            self.faults.strikes.hit_and_tell("disk-full");
+        }
+        if full
+            || (missing > 0
+                && self
+                    .faults
+                    .no_space
+                    .strikes(&mut self.rng, now, &mut self.faults.strikes))
         {
             return Err(os_error(libc::ENOSPC));
         }
@@ -360,6 +414,17 @@ impl DiskState {
         let after = file.pages_used();
         self.used = self.used.saturating_sub(before.saturating_sub(after));
         Ok(())
+    }
+
+    /// Bytes of a file are damaged, or were withheld.
+    pub(crate) fn harm(&self, ino: Ino, offset: u64, len: u64, kind: HarmKind) {
+        let path = self.tree.path_of(ino).unwrap_or_default();
+        self.faults.harms.push(Harm {
+            path,
+            offset,
+            len,
+            kind,
+        });
     }
 
     /// Counts the room in use from scratch.

@@ -4,6 +4,8 @@
 //! A disk that holds the only copy is damaged only in runs whose oracle knows that: there a broken record
 //! may be reported as broken, but neither served nor left out in silence.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::seed::{Draw, Mixer};
 
 /// What an oracle can cope with.
@@ -50,6 +52,8 @@ pub enum HarmKind {
     MisdirectedAway,
     /// Reads give old bytes for a while.
     StaleRead,
+    /// A read failed, once or for good. The bytes are there, but whoever reads is not to know.
+    Unreadable,
     /// A sector that was being rewritten at a power loss holds garbage.
     TailGarbage,
     /// The disk was emptied, or another one was put in its place.
@@ -67,6 +71,26 @@ pub struct Harm {
     pub len: u64,
     /// What was done.
     pub kind: HarmKind,
+}
+
+/// What was done to a disk so far, in order; for oracles, which may keep a hold of it while the world turns.
+#[derive(Clone, Debug, Default)]
+pub struct HarmLog(Arc<Mutex<Vec<Harm>>>);
+
+impl HarmLog {
+    pub(crate) fn push(&self, harm: Harm) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(harm);
+    }
+
+    /// All after the first `known`.
+    #[must_use]
+    pub fn after(&self, known: usize) -> Vec<Harm> {
+        let harms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        harms.get(known..).unwrap_or_default().to_vec()
+    }
 }
 
 #[cfg(test)]

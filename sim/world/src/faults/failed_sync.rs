@@ -6,6 +6,7 @@
 use crate::disk::file::{Change, FileNode, pages_of};
 use crate::profile::DiskProfile;
 use crate::seed::{ChaCha8Rng, Draw};
+use crate::strikes::Strikes;
 
 /// What becomes of dirty pages after a failed sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(crate) struct FailedSync {
 }
 
 /// Chance, per read, that what a failed sync left in the cache is evicted.
-const EVICT_PPM: u32 = 20_000;
+const EVICT_PPM: u32 = 150_000;
 
 impl FailedSync {
     pub(crate) fn new(profile: &DiskProfile) -> FailedSync {
@@ -62,9 +63,20 @@ impl FailedSync {
     }
 
     /// Does to a file what its failed sync does.
-    pub(crate) fn strike(&mut self, rng: &mut ChaCha8Rng, file: &mut FileNode, upto: u64) {
+    pub(crate) fn strike(
+        &mut self,
+        rng: &mut ChaCha8Rng,
+        file: &mut FileNode,
+        upto: u64,
+        strikes: &mut Strikes,
+    ) {
         let after = self.next.take().unwrap_or(AfterFailure::Dirty);
         self.last = Some(after);
+        strikes.hit_and_tell(match after {
+            AfterFailure::Dropped => "disk-sync-failed-dropped",
+            AfterFailure::KeptUntilEvicted => "disk-sync-failed-kept",
+            AfterFailure::Dirty => "disk-sync-failed-dirty",
+        });
         if after == AfterFailure::Dirty {
             return;
         }
@@ -94,8 +106,14 @@ impl FailedSync {
     }
 
     /// Now and then, evicts what a failed sync left in the cache.
-    pub(crate) fn evict(&mut self, rng: &mut ChaCha8Rng, file: &mut FileNode) {
+    pub(crate) fn evict(
+        &mut self,
+        rng: &mut ChaCha8Rng,
+        file: &mut FileNode,
+        strikes: &mut Strikes,
+    ) {
         if !file.phantom.is_empty() && rng.chance(EVICT_PPM) {
+            strikes.hit_and_tell("disk-unsynced-evicted");
             drop_phantom(file);
         }
     }

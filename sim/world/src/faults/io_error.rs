@@ -7,6 +7,7 @@ use crate::disk::os_error;
 use crate::disk::tree::Ino;
 use crate::profile::DiskProfile;
 use crate::seed::{ChaCha8Rng, Draw};
+use crate::strikes::Strikes;
 
 pub(crate) struct IoError {
     read_ppm: u32,
@@ -51,11 +52,12 @@ impl IoError {
         rng: &mut ChaCha8Rng,
         ino: Ino,
         range: Range<u64>,
+        told: &mut Strikes,
     ) -> io::Result<()> {
         let armed = self.read_armed > 0;
         self.read_armed -= u32::from(armed);
-        let strikes = armed || rng.chance(self.read_ppm);
-        self.check(rng, strikes, ino, range)
+        let strikes = (armed || rng.chance(self.read_ppm)).then_some("disk-read-error");
+        self.check(rng, strikes, ino, range, told)
     }
 
     pub(crate) fn check_write(
@@ -63,27 +65,31 @@ impl IoError {
         rng: &mut ChaCha8Rng,
         ino: Ino,
         range: Range<u64>,
+        told: &mut Strikes,
     ) -> io::Result<()> {
         let armed = self.write_armed > 0;
         self.write_armed -= u32::from(armed);
-        let strikes = armed || rng.chance(self.write_ppm);
-        self.check(rng, strikes, ino, range)
+        let strikes = (armed || rng.chance(self.write_ppm)).then_some("disk-write-error");
+        self.check(rng, strikes, ino, range, told)
     }
 
     fn check(
         &mut self,
         rng: &mut ChaCha8Rng,
-        strikes: bool,
+        strikes: Option<&'static str>,
         ino: Ino,
         range: Range<u64>,
+        told: &mut Strikes,
     ) -> io::Result<()> {
         let touches = |known: &(Ino, Range<u64>)| {
             known.0 == ino && known.1.start < range.end && range.start < known.1.end
         };
         if self.sticky.iter().any(touches) {
+            told.hit_and_tell("disk-sticky-error");
             return Err(os_error(libc::EIO));
         }
-        if strikes {
+        if let Some(kind) = strikes {
+            told.hit_and_tell(kind);
             if rng.chance(self.sticky_ppm) {
                 self.sticky.push((ino, range));
             }

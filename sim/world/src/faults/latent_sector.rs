@@ -7,6 +7,7 @@ use std::ops::Range;
 use crate::disk::image::SECTOR;
 use crate::disk::os_error;
 use crate::disk::tree::Ino;
+use crate::strikes::Strikes;
 
 #[derive(Default)]
 pub(crate) struct LatentSector {
@@ -18,13 +19,21 @@ impl LatentSector {
         self.unreadable.insert((ino, sector));
     }
 
-    pub(crate) fn check(&self, ino: Ino, range: Range<u64>) -> io::Result<()> {
+    pub(crate) fn check(
+        &self,
+        ino: Ino,
+        range: Range<u64>,
+        strikes: &mut Strikes,
+    ) -> io::Result<()> {
         if self.unreadable.is_empty() || range.is_empty() {
             return Ok(());
         }
         let sectors = (ino, range.start / SECTOR)..(ino, range.end.div_ceil(SECTOR));
         match self.unreadable.range(sectors).next() {
-            Some(_) => Err(os_error(libc::EIO)),
+            Some(_) => {
+                strikes.hit_and_tell("damage-sector-unreadable");
+                Err(os_error(libc::EIO))
+            }
             None => Ok(()),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::disk::image::SECTOR;
 use crate::disk::tree::{Ino, Tree};
-use crate::faults::{Harm, HarmKind};
+use crate::faults::{Harm, HarmKind, HarmLog};
 use crate::profile::DiskProfile;
 use crate::seed::{ChaCha8Rng, Draw};
 
@@ -10,7 +10,6 @@ pub(crate) struct MisdirectedWrite {
     ppm: u32,
     armed: bool,
     permitted: bool,
-    pub(crate) done: Vec<Harm>,
 }
 
 impl MisdirectedWrite {
@@ -19,7 +18,6 @@ impl MisdirectedWrite {
             ppm: profile.misdirect_ppm,
             armed: false,
             permitted: false,
-            done: Vec::new(),
         }
     }
 
@@ -40,8 +38,8 @@ impl MisdirectedWrite {
     pub(crate) fn redirect(
         &mut self,
         rng: &mut ChaCha8Rng,
-        _now: u64,
         tree: &Tree,
+        harms: &HarmLog,
         ino: Ino,
         offset: u64,
         len: u64,
@@ -71,7 +69,7 @@ impl MisdirectedWrite {
             (other, at, HarmKind::MisdirectedHere),
         ] {
             let path = tree.path_of(ino).unwrap_or_default();
-            self.done.push(Harm {
+            harms.push(Harm {
                 path,
                 offset,
                 len,

@@ -17,10 +17,11 @@ pub mod slow_disk;
 pub mod stale_read;
 pub mod swapped_disk;
 
-pub use atlas::{Damage, Harm, HarmKind};
+pub use atlas::{Damage, Harm, HarmKind, HarmLog};
 pub use failed_sync::AfterFailure;
 
 use crate::profile::DiskProfile;
+use crate::strikes::Strikes;
 
 /// The state of all faults of a disk.
 pub(crate) struct DiskFaults {
@@ -36,7 +37,9 @@ pub(crate) struct DiskFaults {
     /// Whether this disk may be damaged: the atlas's word.
     pub(crate) permitted: bool,
     /// What has been damaged.
-    pub(crate) harms: Vec<Harm>,
+    pub(crate) harms: HarmLog,
+    /// What struck.
+    pub(crate) strikes: Strikes,
 }
 
 impl DiskFaults {
@@ -52,7 +55,8 @@ impl DiskFaults {
             power_loss: power_loss::PowerLoss::new(profile),
             split_write_ppm: profile.split_write_ppm,
             permitted: false,
-            harms: Vec::new(),
+            harms: HarmLog::default(),
+            strikes: Strikes::default(),
         }
     }
 

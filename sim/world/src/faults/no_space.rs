@@ -5,6 +5,7 @@ use std::io;
 use crate::disk::os_error;
 use crate::profile::DiskProfile;
 use crate::seed::{ChaCha8Rng, Draw};
+use crate::strikes::Strikes;
 
 pub(crate) struct NoSpace {
     ppm: u32,
@@ -31,16 +32,21 @@ impl NoSpace {
     }
 
     /// Whether this call, which needs room, is told that there is none.
-    pub(crate) fn strikes(&mut self, rng: &mut ChaCha8Rng, now: u64) -> bool {
+    pub(crate) fn strikes(&mut self, rng: &mut ChaCha8Rng, now: u64, told: &mut Strikes) -> bool {
         if self.armed > 0 {
             self.armed -= 1;
+            told.hit_and_tell("disk-no-space");
             return true;
         }
         if rng.chance(self.ppm) {
             // Somebody else's files: gone in a moment, or after a while.
             self.full_until = now + rng.magnitude(1, 10_000_000_000);
         }
-        now < self.full_until
+        let full = now < self.full_until;
+        if full {
+            told.hit_and_tell("disk-no-space");
+        }
+        full
     }
 
     /// For calls that need room for a name.
@@ -50,8 +56,13 @@ impl NoSpace {
         now: u64,
         used: u64,
         capacity: u64,
+        told: &mut Strikes,
     ) -> io::Result<()> {
-        if used >= capacity || self.strikes(rng, now) {
+        if used >= capacity {
+            told.hit_and_tell("disk-full");
+            return Err(os_error(libc::ENOSPC));
+        }
+        if self.strikes(rng, now, told) {
             return Err(os_error(libc::ENOSPC));
         }
         Ok(())

@@ -14,6 +14,7 @@ use crate::executor::TimerId;
 use crate::faults::{Harm, HarmKind};
 use crate::profile::DiskProfile;
 use crate::seed::{ChaCha8Rng, Draw};
+use crate::strikes::Strikes;
 
 /// What a power loss leaves of changes that are not durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,16 +108,22 @@ impl DiskState {
         }
         let changes = std::mem::take(&mut self.tree.changes);
         let mut left = self.rng.index(changes.len() + 1);
-        let rng = &mut self.rng;
-        self.tree.settle(changes, |_| match leaves {
-            Leaves::Nothing => false,
-            Leaves::Everything => true,
-            Leaves::Prefix => {
-                let keep = left > 0;
-                left = left.saturating_sub(1);
-                keep
+        let (rng, strikes) = (&mut self.rng, &mut self.faults.strikes);
+        self.tree.settle(changes, |_| {
+            let keep = match leaves {
+                Leaves::Nothing => false,
+                Leaves::Everything => true,
+                Leaves::Prefix => {
+                    let keep = left > 0;
+                    left = left.saturating_sub(1);
+                    keep
+                }
+                Leaves::Any(ppm) => rng.chance(ppm),
+            };
+            if !keep {
+                strikes.hit("crash-name-lost");
             }
-            Leaves::Any(ppm) => rng.chance(ppm),
+            keep
         });
         self.tree.remount();
         let inos: Vec<u64> = self.tree.files().map(|(ino, _)| ino).collect();
@@ -124,7 +131,14 @@ impl DiskState {
             let Some(file) = self.tree.file_mut(ino) else {
                 continue;
             };
-            let garbled = lose(&mut self.rng, &self.faults.power_loss, file, leaves);
+            let faults = &mut self.faults;
+            let garbled = lose(
+                &mut self.rng,
+                &faults.power_loss,
+                &mut faults.strikes,
+                file,
+                leaves,
+            );
             for (offset, len) in garbled {
                 let path = self.tree.path_of(ino).unwrap_or_default();
                 self.faults.harms.push(Harm {
@@ -194,6 +208,7 @@ impl DiskState {
 fn lose(
     rng: &mut ChaCha8Rng,
     fault: &PowerLoss,
+    strikes: &mut Strikes,
     file: &mut FileNode,
     leaves: Leaves,
 ) -> Vec<(u64, u64)> {
@@ -221,6 +236,9 @@ fn lose(
                     let end =
                         ((offset / SECTOR + rng.below(sectors + 1)) * SECTOR).max(*offset) - offset;
                     let part = data.slice(..(end as usize).min(data.len()));
+                    if part.len() < data.len() {
+                        strikes.hit("crash-write-torn");
+                    }
                     file.durable.write(*offset, &part, change.sequence);
                     continue;
                 }
@@ -237,10 +255,13 @@ fn lose(
                 file.durable.write(*offset, data, change.sequence);
             }
             Change::Write { offset, data } => {
-                if let Leaves::Any(_) = leaves {
+                if !matches!(leaves, Leaves::Any(_)) {
+                    strikes.hit("crash-write-lost");
+                } else {
                     tear(
                         rng,
                         fault,
+                        strikes,
                         file,
                         *offset,
                         data,
@@ -261,6 +282,7 @@ fn lose(
 fn tear(
     rng: &mut ChaCha8Rng,
     fault: &PowerLoss,
+    strikes: &mut Strikes,
     file: &mut FileNode,
     offset: u64,
     data: &Bytes,
@@ -271,12 +293,17 @@ fn tear(
     let end = offset + data.len() as u64;
     // The length may be there without the bytes.
     if rng.below(4) == 0 {
+        if file.durable.len() < end {
+            strikes.hit("crash-length-without-bytes");
+        }
         file.durable.grow(end);
     }
     if rng.coin() {
+        strikes.hit("crash-write-lost");
         return;
     }
     let keep_ppm = rng.between(1, 999_999) as u32;
+    let mut lost = 0;
     for sector in offset / SECTOR..end.div_ceil(SECTOR) {
         let from = offset.max(sector * SECTOR);
         let until = end.min((sector + 1) * SECTOR);
@@ -291,6 +318,12 @@ fn tear(
             for chunk in noise.chunks_exact_mut(8) {
                 chunk.copy_from_slice(&rng.word().to_le_bytes());
             }
+            lost += 1;
+            strikes.hit_and_tell(if is_new {
+                "crash-garbage-in-new-sector"
+            } else {
+                "damage-tail-garbage"
+            });
             if is_new {
                 let part = &noise[(from % SECTOR) as usize..][..(until - from) as usize];
                 file.durable.write(from, part, sequence);
@@ -304,6 +337,11 @@ fn tear(
         } else if rng.chance(keep_ppm) {
             let part = &data[(from - offset) as usize..(until - offset) as usize];
             file.durable.write(from, part, sequence);
+        } else {
+            lost += 1;
         }
+    }
+    if lost > 0 {
+        strikes.hit("crash-write-torn");
     }
 }

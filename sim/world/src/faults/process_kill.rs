@@ -27,6 +27,7 @@ impl DiskState {
                             buffer.truncate(kept.min(buffer.len()));
                             kept -= buffer.len();
                         }
+                        self.faults.strikes.hit_and_tell("crash-write-cut-short");
                         let _ = self.execute(now, &call.request);
                     }
                 }

@@ -3,6 +3,7 @@
 use crate::disk::calls::Kind;
 use crate::profile::DiskProfile;
 use crate::seed::{ChaCha8Rng, Draw};
+use crate::strikes::Strikes;
 
 pub(crate) struct SlowDisk {
     profile: DiskProfile,
@@ -44,6 +45,7 @@ impl SlowDisk {
         now: u64,
         kind: Kind,
         bytes: u64,
+        strikes: &mut Strikes,
     ) -> u64 {
         if self.on && rng.chance(self.profile.slow_ppm) {
             let until = now + rng.magnitude(10_000_000, 300_000_000_000);
@@ -61,6 +63,10 @@ impl SlowDisk {
         let mut cost = rng.heavy_tail(base) + bytes / 1024 * self.profile.kib_ns;
         if now < self.slow_until {
             cost = cost.saturating_mul(self.slow_factor);
+            strikes.hit("disk-slow");
+        }
+        if now < self.stalled_until {
+            strikes.hit("disk-stalled");
         }
         cost + self.stalled_until.saturating_sub(now)
     }

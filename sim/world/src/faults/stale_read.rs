@@ -6,9 +6,9 @@ use std::ops::Range;
 use crate::disk::file::pages_of;
 use crate::disk::image::{Image, Page};
 use crate::disk::tree::Ino;
-use crate::faults::{Harm, HarmKind};
 use crate::profile::DiskProfile;
 use crate::seed::{ChaCha8Rng, Draw};
+use crate::strikes::Strikes;
 
 /// What was there, and until when it is seen.
 struct Old {
@@ -21,7 +21,6 @@ pub(crate) struct StaleRead {
     armed: bool,
     permitted: bool,
     old: BTreeMap<(Ino, u64), Old>,
-    pub(crate) done: Vec<(Ino, Harm)>,
 }
 
 impl StaleRead {
@@ -31,7 +30,6 @@ impl StaleRead {
             armed: false,
             permitted: false,
             old: BTreeMap::new(),
-            done: Vec::new(),
         }
     }
 
@@ -54,7 +52,7 @@ impl StaleRead {
         self.old.clear();
     }
 
-    /// Before a write: perhaps what it overwrites will be seen for a while yet.
+    /// Before a write: perhaps what it overwrites will be seen for a while yet. Gives back whether.
     pub(crate) fn remember(
         &mut self,
         rng: &mut ChaCha8Rng,
@@ -63,7 +61,7 @@ impl StaleRead {
         before: &Image,
         offset: u64,
         len: u64,
-    ) {
+    ) -> bool {
         if !self.old.is_empty() {
             for page in pages_of(offset, len) {
                 self.old.remove(&(ino, page));
@@ -71,7 +69,7 @@ impl StaleRead {
         }
         let armed = std::mem::take(&mut self.armed);
         if !self.permitted || len == 0 || !(armed || rng.chance(self.ppm)) {
-            return;
+            return false;
         }
         let until = now + rng.magnitude(1_000_000, 10_000_000_000);
         for page in pages_of(offset, len) {
@@ -83,13 +81,7 @@ impl StaleRead {
                 },
             );
         }
-        let harm = Harm {
-            path: String::new(),
-            offset,
-            len,
-            kind: HarmKind::StaleRead,
-        };
-        self.done.push((ino, harm));
+        true
     }
 
     /// What a read sees instead of what is there, if anything.
@@ -99,6 +91,7 @@ impl StaleRead {
         ino: Ino,
         now_there: &Image,
         range: Range<u64>,
+        strikes: &mut Strikes,
     ) -> Option<Image> {
         if self.old.is_empty() {
             return None;
@@ -109,6 +102,9 @@ impl StaleRead {
         for ((_, page), old) in self.old.range((ino, pages.start)..(ino, pages.end)) {
             seen.get_or_insert_with(|| now_there.clone())
                 .put_page(*page, old.page.clone());
+        }
+        if seen.is_some() {
+            strikes.hit_and_tell("damage-stale-read");
         }
         seen
     }

@@ -6,12 +6,14 @@ use crate::faults::latent_sector::LatentSector;
 use crate::faults::{Harm, HarmKind};
 
 impl DiskState {
-    /// Forgets everything on the disk.
-    pub(crate) fn empty(&mut self) {
-        self.tree = Tree::new();
-        self.faults.latent_sector = LatentSector::default();
+    /// The disk was put into another machine.
+    pub(crate) fn swapped(&mut self) {
+        self.faults.strikes.hit("damage-swapped");
         self.faults.stale_read.forget();
-        self.recount();
+        self.harmed_whole();
+    }
+
+    fn harmed_whole(&mut self) {
         let path = "/".to_owned();
         self.faults.harms.push(Harm {
             path,
@@ -19,5 +21,15 @@ impl DiskState {
             len: 0,
             kind: HarmKind::Swapped,
         });
+    }
+
+    /// Forgets everything on the disk.
+    pub(crate) fn empty(&mut self) {
+        self.tree = Tree::new();
+        self.faults.latent_sector = LatentSector::default();
+        self.faults.stale_read.forget();
+        self.recount();
+        self.faults.strikes.hit_and_tell("damage-emptied");
+        self.harmed_whole();
     }
 }

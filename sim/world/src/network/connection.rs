@@ -222,15 +222,18 @@ impl AsyncRead for SimReader {
         let unread = pipe.unread();
         if unread > 0 {
             let max = unread.min(buf.remaining());
-            let max = if short {
+            let part = if short {
                 1 + (draw % max as u64) as usize
             } else {
                 max
             };
             let had_room = pipe.room() > 0;
-            pipe.read(max, |part| buf.put_slice(part));
+            pipe.read(part, |part| buf.put_slice(part));
             if !had_room && let Some(waker) = link.ends[1 - end].writer.take() {
                 waker.wake();
+            }
+            if part < max {
+                network.strikes.hit("net-short-read");
             }
             return Poll::Ready(Ok(()));
         }
@@ -286,6 +289,9 @@ impl SimWriter {
         } else {
             most
         };
+        if taken < most {
+            network.strikes.hit("net-short-write");
+        }
         let data = gather(buffers, taken);
         let event = Event::Sent {
             connection: connection.slot,

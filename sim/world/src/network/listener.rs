@@ -91,6 +91,7 @@ impl Listener for SimListener {
                 .chance(core.network.profile.accept_error_ppm)
             {
                 // Too many open files, this time.
+                core.network.strikes.hit("net-accept-error");
                 return Poll::Ready(Err(io::Error::from_raw_os_error(libc::EMFILE)));
             }
             let connection = listening.backlog.pop_front().expect("not empty");

@@ -28,6 +28,7 @@ use crate::network::pipe::Pipe;
 use crate::profile::NetworkProfile;
 use crate::seed::{ChaCha8Rng, Draw};
 use crate::shared::{Core, Handle};
+use crate::strikes::Strikes;
 
 /// One second.
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -129,6 +130,8 @@ pub(crate) struct NetworkState {
     delays: BTreeMap<(u32, u32), u64>,
     /// Ordered pairs of nodes between which nothing passes, and the ends from which something waits.
     cut: BTreeMap<(u32, u32), BTreeSet<(ConnectionKey, u8)>>,
+    /// What struck.
+    pub(crate) strikes: Strikes,
 }
 
 impl NetworkState {
@@ -142,6 +145,7 @@ impl NetworkState {
             next_listener: 0,
             delays: BTreeMap::new(),
             cut: BTreeMap::new(),
+            strikes: Strikes::default(),
         }
     }
 
@@ -215,6 +219,7 @@ impl NetworkState {
     pub(crate) fn hold(&mut self, from: u32, to: u32, connection: ConnectionKey, end: u8) {
         if let Some(held) = self.cut.get_mut(&(from, to)) {
             held.insert((connection, end));
+            self.strikes.hit("net-held-by-partition");
         }
     }
 }

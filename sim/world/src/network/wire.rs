@@ -41,6 +41,7 @@ impl Core {
         let reaches = |byte: u64| sent_before + data.len() as u64 >= byte;
         let mut stalled = 0;
         let mut broken = None;
+        let sticks = glued && last > now;
         match fate {
             Fate::StallAt { byte, for_ns } if reaches(byte) => stalled = for_ns,
             Fate::ResetAt(byte) | Fate::SilentAt(byte) if reaches(byte) => {
@@ -52,10 +53,11 @@ impl Core {
         if stalled > 0 || broken.is_some() {
             pipe.fate = Fate::Fine;
             let kind = match broken {
-                None => "stall",
-                Some(true) => "reset",
-                Some(false) => "half-open",
+                None => "net-stalled",
+                Some(true) => "net-reset",
+                Some(false) => "net-half-open",
             };
+            self.network.strikes.hit(kind);
             self.trace(
                 from,
                 Event::Fault {
@@ -65,7 +67,11 @@ impl Core {
                 },
             );
         }
-        let mut moment = if glued && last > now {
+        if sticks {
+            self.network.strikes.hit("net-glued");
+        }
+        let whole = data.len();
+        let mut moment = if sticks {
             last
         } else {
             last.max(now + stalled + self.network.delay(from, to))
@@ -78,6 +84,9 @@ impl Core {
                 self.network.rng.magnitude(1, data.len() as u64) as usize
             };
             let piece = data.split_to(len);
+            if cut == 0 && len > 0 && len < whole {
+                self.network.strikes.hit("net-split");
+            }
             if cut > 0 {
                 moment += self.network.delay(from, to);
             }
@@ -217,6 +226,7 @@ impl Core {
         let lost = network.is_cut(client, server) || network.is_cut(server, client);
         let power = self.nodes[server as usize].power;
         if swallowed {
+            self.network.strikes.hit("net-black-hole");
             let after = self.network.profile.connect_timeout_ns;
             let arrival = Arrival::NoConnection {
                 connection,
@@ -230,15 +240,24 @@ impl Core {
             .listeners
             .get_mut(&(server, port))
             .filter(|known| known.ip.is_unspecified() || known.ip == ip || client == server);
+        let mut struck = None;
         let listening = match (power, lost, listening) {
-            (Power::Off, _, _) | (_, true, _) => None,
+            (Power::Off, _, _) => None,
+            (_, true, _) => {
+                struck = Some("net-held-by-partition");
+                None
+            }
             (_, _, Some(listening))
                 if listening.backlog.len() >= listening.limit || backlog_by_chance =>
             {
+                struck = Some("net-backlog-full");
                 None
             }
             (Power::Running, false, Some(listening)) if !refused_by_chance => Some(listening),
-            _ => {
+            (power, _, listening) => {
+                if power == Power::Running && listening.is_some() {
+                    self.network.strikes.hit("net-refused");
+                }
                 let after = self.network.delay(server, client);
                 let arrival = Arrival::NoConnection {
                     connection,
@@ -249,6 +268,9 @@ impl Core {
             }
         };
         let Some(listening) = listening else {
+            if let Some(kind) = struck {
+                self.network.strikes.hit(kind);
+            }
             // Nobody answers: tried again after 1, 2, 4, ... s, until patience ends.
             let wait = SECOND << attempt.min(6);
             let waited = (SECOND << attempt.min(6)) - SECOND
@@ -348,6 +370,7 @@ impl Core {
             // Retransmitted in vain, until the machine is back and knows nothing of it.
             if !pipe.dead {
                 pipe.dead = true;
+                self.network.strikes.hit("net-power-off-silence");
                 self.give_up_later(connection, from);
             }
             return;
