@@ -32,7 +32,7 @@ struct Cli {
         default_value_t,
         hide_possible_values = true,
         help_heading = "Output",
-        help = "The form of the result: table, json, jsonl, or help for its schema"
+        help = "The form of the result: table, wide, json, jsonl, yaml, or help for its schema"
     )]
     output: Output,
     /// What is logged, on stderr: a level, or a list by module [default: info for serve, else warn].

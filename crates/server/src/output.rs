@@ -1,11 +1,14 @@
 //! How a command shows its result: one typed value, several renderers.
 //!
 //! A command's result is made of structs written with `rows!`: each field has its documentation and, if it is
-//! for people, the heading of its column. Tables, JSON, JSON lines and the schema that `--output help` prints
+//! for people, the heading of its column. Tables, JSON, JSON lines, YAML and the schema that `--output help` prints
 //! all come from that one place. Data goes to stdout; everything else goes to stderr.
+
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -21,12 +24,23 @@ pub(crate) enum Output {
     /// For people.
     #[default]
     Table,
+    /// For people who want to see everything: tables with a column for each field.
+    Wide,
     /// One JSON document.
     Json,
     /// One JSON document a line.
     Jsonl,
+    /// One YAML document, with the fields of the JSON one.
+    Yaml,
     /// Nothing is done; the schema of the JSON forms is printed.
     Help,
+}
+
+impl Output {
+    /// Whether people read it.
+    pub(crate) const fn is_text(self) -> bool {
+        matches!(self, Output::Table | Output::Wide | Output::Help)
+    }
 }
 
 /// What the JSON form of a type looks like.
@@ -47,10 +61,19 @@ pub(crate) trait Row: Serialize + Shape {
     fn columns() -> Vec<&'static str>;
     /// Its cells, one for each heading.
     fn cells(&self) -> Vec<String>;
+    /// The headings of a wide table: a column for each field.
+    fn wide_columns() -> Vec<String>;
+    /// The cells of a wide table.
+    fn wide_cells(&self) -> Vec<String>;
 }
 
-/// Defines the parts of a result: `field: Type => "HEADING"`; without a heading a field is in JSON alone.
+/// Defines the parts of a result: `field: Type => "HEADING"`; without a heading a field is in JSON, YAML and wide
+/// tables alone.
 macro_rules! rows {
+    (@heading $field:ident $heading:literal) => { ($heading).to_owned() };
+    (@heading $field:ident) => { stringify!($field).to_uppercase().replace('_', "-") };
+    (@cell $field:expr, $heading:literal) => { $crate::output::Cell::cell(&$field) };
+    (@cell $field:expr) => { $crate::output::wide_cell(&$field) };
     ($(
         $(#[doc = $about:literal])+
         struct $name:ident {
@@ -87,6 +110,12 @@ macro_rules! rows {
                     let _: &str = $heading;
                     $crate::output::Cell::cell(&self.$field)
                 },)? )+]
+            }
+            fn wide_columns() -> Vec<String> {
+                vec![$( $crate::output::rows!(@heading $field $($heading)?) ),+]
+            }
+            fn wide_cells(&self) -> Vec<String> {
+                vec![$( $crate::output::rows!(@cell self.$field $(, $heading)?) ),+]
             }
         }
     )+ };
@@ -221,11 +250,56 @@ impl Cell for Time {
     }
 }
 
+/// A field that has no column of its own in a narrow table: of lists and maps of rows their number.
+pub(crate) fn wide_cell<T: Serialize + Shape>(field: &T) -> String {
+    let value = serde_json::to_value(field).expect("rows are maps, lists and scalars");
+    let shape = T::shape();
+    let is_time = [&shape, &shape["anyOf"][0]]
+        .iter()
+        .any(|shape| shape["format"] == "date-time");
+    match &value {
+        Value::String(text) if is_time => match text.parse::<Timestamp>() {
+            Ok(at) => Time(at.as_millisecond()).cell(),
+            Err(_) => text.clone(),
+        },
+        Value::Array(rows) if rows.first().is_some_and(Value::is_object) => rows.len().to_string(),
+        value => plain_text(value),
+    }
+}
+
+fn plain_text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::Bool(flag) => flag.cell(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Array(items) if items.is_empty() => "-".to_owned(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(plain_text).collect();
+            items.join(",")
+        }
+        Value::Object(fields) if fields.is_empty() => "-".to_owned(),
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            let fields = fields.map(|(key, value)| format!("{key}={}", plain_text(value)));
+            fields.collect::<Vec<_>>().join(",")
+        }
+    }
+}
+
+/// A span of time in milliseconds, to the microsecond.
+pub(crate) fn millis(span: Duration) -> f64 {
+    span.as_micros() as f64 / 1000.0
+}
+
 /// Shows rows: a table, an array, or one document a line.
 pub(crate) fn list<R: Row>(output: Output, rows: &[R]) -> Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     match output {
-        Output::Table | Output::Help => out.write_all(table(rows).as_bytes())?,
+        Output::Table | Output::Wide | Output::Help => {
+            out.write_all(table(output, rows).as_bytes())?;
+        }
+        Output::Yaml => out.write_all(yaml::document(&serde_json::to_value(rows)?).as_bytes())?,
         Output::Json => pretty(&mut out, &rows)?,
         Output::Jsonl => {
             for row in rows {
@@ -241,7 +315,8 @@ pub(crate) fn list<R: Row>(output: Output, rows: &[R]) -> Result<()> {
 pub(crate) fn value<T: Serialize>(output: Output, value: &T, text: &str) -> Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
     match output {
-        Output::Table | Output::Help => {
+        Output::Yaml => out.write_all(yaml::document(&serde_json::to_value(value)?).as_bytes())?,
+        Output::Table | Output::Wide | Output::Help => {
             out.write_all(text.as_bytes())?;
             if !text.is_empty() && !text.ends_with('\n') {
                 out.write_all(b"\n")?;
@@ -256,9 +331,56 @@ pub(crate) fn value<T: Serialize>(output: Output, value: &T, text: &str) -> Resu
 
 /// Shows what people read as one text and programs as a list.
 pub(crate) fn list_as<R: Row>(output: Output, rows: &[R], text: &str) -> Result<()> {
+    if output.is_text() {
+        value(output, &(), text)
+    } else {
+        list(output, rows)
+    }
+}
+
+/// One of many results that come one by one: a document of its own, on a line where there are lines. What people
+/// read of it is the caller's.
+pub(crate) fn item<T: Serialize>(
+    out: &mut impl Write,
+    output: Output,
+    value: &T,
+) -> io::Result<()> {
     match output {
-        Output::Table | Output::Help => value(output, &(), text),
-        Output::Json | Output::Jsonl => list(output, rows),
+        Output::Yaml => {
+            let text = yaml::document(&serde_json::to_value(value)?);
+            write!(out, "---\n{text}")
+        }
+        _ => line(out, value),
+    }
+}
+
+/// One of many results of one document: an element of its list.
+pub(crate) fn element<T: Serialize>(
+    out: &mut impl Write,
+    output: Output,
+    is_first: bool,
+    value: &T,
+) -> io::Result<()> {
+    match output {
+        Output::Yaml => {
+            let list = Value::Array(vec![serde_json::to_value(value)?]);
+            out.write_all(yaml::document(&list).as_bytes())
+        }
+        Output::Json => {
+            let text = serde_json::to_string(value)?;
+            write!(out, "{}{text}", if is_first { "[\n" } else { ",\n" })
+        }
+        _ => line(out, value),
+    }
+}
+
+/// The end of a list whose elements [`element`] wrote.
+pub(crate) fn end_of_list(out: &mut impl Write, output: Output, is_empty: bool) -> io::Result<()> {
+    match output {
+        Output::Json if is_empty => out.write_all(b"[]\n"),
+        Output::Json => out.write_all(b"\n]\n"),
+        Output::Yaml if is_empty => out.write_all(b"[]\n"),
+        _ => Ok(()),
     }
 }
 
@@ -269,18 +391,21 @@ fn pretty<T: Serialize>(out: &mut impl Write, value: &T) -> Result<()> {
 }
 
 /// One document on a line of its own.
-pub(crate) fn line<T: Serialize>(out: &mut impl Write, value: &T) -> io::Result<()> {
+fn line<T: Serialize>(out: &mut impl Write, value: &T) -> io::Result<()> {
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")
 }
 
 /// A table of rows: never cut off, never coloured.
-pub(crate) fn table<R: Row>(rows: &[R]) -> String {
+pub(crate) fn table<R: Row>(output: Output, rows: &[R]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(R::columns());
-    for row in rows {
-        table.add_row(row.cells());
+    if output == Output::Wide {
+        table.set_header(R::wide_columns());
+        table.add_rows(rows.iter().map(Row::wide_cells));
+    } else {
+        table.set_header(R::columns());
+        table.add_rows(rows.iter().map(Row::cells));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -325,8 +450,20 @@ mod tests {
     fn one_definition_makes_every_form() {
         let rows = [thing("a", Some(12)), thing("much longer", None)];
         assert_eq!(
-            table(&rows),
+            table(Output::Table, &rows),
             "NAME         COUNT\na            12\nmuch longer  -\n"
+        );
+        let wide = table(Output::Wide, &rows);
+        let wide: Vec<Vec<&str>> = wide
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(wide[0], ["NAME", "COUNT", "HIDDEN", "AT"]);
+        assert_eq!(wide[1][..3], ["a", "12", "1,2"]);
+        assert_eq!(wide[1][3], Time(1_500).cell());
+        assert_eq!(
+            yaml::document(&serde_json::to_value(&rows[..1]).unwrap()),
+            "- name: a\n  count: 12\n  hidden:\n    - 1\n    - 2\n  at: \"1970-01-01T00:00:01.500Z\"\n"
         );
         assert_eq!(
             serde_json::to_string(&rows[0]).unwrap(),
@@ -342,6 +479,34 @@ mod tests {
         assert_eq!(shape["properties"]["hidden"]["items"]["type"], "integer");
         let keys: Vec<&String> = shape["properties"].as_object().unwrap().keys().collect();
         assert_eq!(keys, ["name", "count", "hidden", "at"]);
+    }
+
+    #[test]
+    fn lists_that_come_one_by_one_are_lists() {
+        let rows = [thing("a", None), thing("b", Some(1))];
+        for n in 0..=2 {
+            for output in [Output::Json, Output::Yaml] {
+                let mut out = Vec::new();
+                for (i, row) in rows[..n].iter().enumerate() {
+                    element(&mut out, output, i == 0, row).unwrap();
+                }
+                end_of_list(&mut out, output, n == 0).unwrap();
+                let text = String::from_utf8(out).unwrap();
+                let whole = serde_json::to_value(&rows[..n]).unwrap();
+                match output {
+                    Output::Json => assert_eq!(text.parse::<Value>().unwrap(), whole),
+                    _ => assert_eq!(text, yaml::document(&whole)),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn spans_have_three_places() {
+        assert_eq!(
+            millis(Duration::from_nanos(51_092_634)).to_string(),
+            "51.092"
+        );
     }
 
     #[test]

@@ -86,11 +86,11 @@ pub(crate) fn run(args: &ClusterArgs, output: Output) -> Result<Exit> {
             topics: topics.len(),
         })
     })?;
-    output::value(output, &info, &text(&info))?;
+    output::value(output, &info, &text(&info, output))?;
     Ok(Exit::Ok)
 }
 
-fn text(info: &ClusterInfo) -> String {
+fn text(info: &ClusterInfo, output: Output) -> String {
     let mut text = format!(
         "cluster:     {}\n",
         info.cluster_id.as_deref().unwrap_or("unknown")
@@ -104,6 +104,6 @@ fn text(info: &ClusterInfo) -> String {
         text.push_str(&format!("{heading:<13}{name}={level}\n"));
     }
     text.push('\n');
-    text.push_str(&table(&info.brokers));
+    text.push_str(&table(output, &info.brokers));
     text
 }

@@ -196,13 +196,10 @@ async fn dump_all(env: &TokioEnv, args: &Dump, output: Output) -> Result<Exit> {
     };
     let mut out = BufWriter::new(io::stdout().lock());
     let mut failed = None;
-    let mut first = true;
-    if output == Output::Json {
-        out.write_all(b"[")?;
-    }
+    let mut is_first = true;
     for file in &files {
         let name = file.display().to_string();
-        if output == Output::Table {
+        if output.is_text() {
             writeln!(out, "Dumping {name}")?;
             let base = file
                 .file_stem()
@@ -216,16 +213,12 @@ async fn dump_all(env: &TokioEnv, args: &Dump, output: Output) -> Result<Exit> {
             if failed.is_some() {
                 return;
             }
-            let written = match output {
-                Output::Table | Output::Help => writeln!(out, "{row}"),
-                Output::Jsonl => output::line(&mut out, &entry(&name, &row)),
-                Output::Json => {
-                    let comma = if first { "\n" } else { ",\n" };
-                    first = false;
-                    let text = serde_json::to_string(&entry(&name, &row)).map_err(io::Error::from);
-                    text.and_then(|text| write!(out, "{comma}{text}"))
-                }
+            let written = if output.is_text() {
+                writeln!(out, "{row}")
+            } else {
+                output::element(&mut out, output, is_first, &entry(&name, &row))
             };
+            is_first = false;
             failed = written.err();
         };
         dump(env.disk(), file, options, sink)
@@ -235,9 +228,7 @@ async fn dump_all(env: &TokioEnv, args: &Dump, output: Output) -> Result<Exit> {
             return Err(error.into());
         }
     }
-    if output == Output::Json {
-        out.write_all(b"\n]\n")?;
-    }
+    output::end_of_list(&mut out, output, is_first)?;
     out.flush()?;
     Ok(Exit::Ok)
 }
@@ -395,7 +386,7 @@ async fn verify_all(env: &TokioEnv, args: &Verify, output: Output) -> Result<Exi
             findings: findings(&verified),
         });
     }
-    let mut text = table(&rows);
+    let mut text = table(output, &rows);
     let mut notes = 0;
     for row in &rows {
         for finding in &row.findings {

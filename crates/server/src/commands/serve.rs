@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use broker::Node;
-use env::{Either, race};
-use env_tokio::{Runtime, RuntimeOptions, Workers, shutdown_signal};
+use env::{Either3, Env as _, race3};
+use env_tokio::{Runtime, RuntimeOptions, TokioEnv, Workers, shutdown_signal};
 
 use crate::cli::Serve;
 use crate::exit::{self, Exit, Failure};
@@ -56,6 +56,7 @@ pub(crate) fn run(args: &Serve, output: Output) -> Result<Exit> {
     let data = config.log_dir.clone();
     let end = runtime.block_on(async {
         let signal = shutdown_signal().context("signals cannot be heard")?;
+        let panicked = fatal_panic(runtime.env());
         let node = Node::start(runtime.env().clone(), config)
             .await
             .map_err(|error| {
@@ -96,17 +97,26 @@ pub(crate) fn run(args: &Serve, output: Output) -> Result<Exit> {
                 advertised,
                 cluster_id: node.cluster_id().to_string(),
                 data: data.display().to_string(),
-                took_ms: started.elapsed().as_secs_f64() * 1000.0,
+                took_ms: output::millis(started.elapsed()),
             },
         )?;
-        let exit = match race(signal, node.failed()).await {
-            Either::First(signal) => {
+        let exit = match race3(signal, node.failed(), panicked).await {
+            Either3::First(signal) => {
                 tracing::info!(?signal, "stopping");
                 Exit::Ok
             }
-            Either::Second(error) => {
+            Either3::Second(error) => {
                 tracing::error!(%error, "the node cannot go on");
                 Exit::Failed
+            }
+            // Its state is not to be trusted, nor written down as if it were: no orderly stop.
+            Either3::Third(task) => {
+                return Err(Failure::new(
+                    Exit::Failed,
+                    format!("the node cannot go on: its task `{task}` panicked"),
+                )
+                .next("start it again, it recovers what was acknowledged; and report the panic")
+                .into());
             }
         };
         node.stop(STOP_PATIENCE_MS).await;
@@ -114,6 +124,15 @@ pub(crate) fn run(args: &Serve, output: Output) -> Result<Exit> {
     });
     runtime.shutdown(Duration::from_secs(5));
     end
+}
+
+/// Completes when a task has panicked without which partitions or the controller would stay silent for ever. What
+/// happens to one connection is that connection's end and nobody else's.
+async fn fatal_panic(env: &TokioEnv) -> &'static str {
+    match env.spawner().panicked().await {
+        "connection" => std::future::pending().await,
+        task => task,
+    }
 }
 
 rows! {
@@ -145,8 +164,8 @@ fn address(host: &str, port: u16) -> String {
 fn print_ready(output: Output, ready: &Ready) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match output {
-        Output::Json | Output::Jsonl => output::line(&mut out, ready)?,
-        Output::Table | Output::Help => {
+        Output::Json | Output::Jsonl | Output::Yaml => output::item(&mut out, output, ready)?,
+        Output::Table | Output::Wide | Output::Help => {
             let told = ready.advertised.iter().map(|told| match told {
                 Some(address) => address.as_str(),
                 None => "the address that each client used",

@@ -145,8 +145,10 @@ impl Sink {
         let mut bytes = 0;
         for record in records {
             match self.output {
-                Output::Table | Output::Help => write::write(&mut self.out, &self.pieces, record)?,
-                Output::Json | Output::Jsonl => output::line(&mut self.out, &json::of(record))?,
+                output if output.is_text() => {
+                    write::write(&mut self.out, &self.pieces, record)?;
+                }
+                output => output::item(&mut self.out, output, &json::of(record))?,
             }
             bytes += record.value.as_ref().map_or(0, Bytes::len)
                 + record.key.as_ref().map_or(0, Bytes::len);

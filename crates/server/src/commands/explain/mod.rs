@@ -18,7 +18,7 @@ use crate::settings::Settings;
 Examples:
   ottla explain 19                       an error by its number
   ottla explain NOT_ENOUGH_REPLICAS      or by its name
-  ottla explain retention.ms             a setting; `ottla config explain` shows also where it is set")]
+  ottla explain retention.ms             a setting; `ottla config explain` tells more")]
 pub(crate) struct Explain {
     /// An error's number or name, or a setting's key.
     #[arg(value_name = "ERROR|KEY", allow_hyphen_values = true)]

@@ -199,7 +199,7 @@ pub(super) async fn seek(admin: &mut Admin<TokioEnv>, args: &Seek, output: Outpu
         .collect();
     let plan = format!(
         "offsets of group {group} to be set:\n{}",
-        output::table(&rows)
+        output::table(Output::Table, &rows)
     );
     if !args.consent.to(&plan)? {
         output::list(output, &rows)?;
@@ -324,7 +324,7 @@ pub(super) async fn delete_offsets(
     }
     let plan = format!(
         "offsets of group {group} to be deleted:\n{}",
-        output::table(&rows)
+        output::table(Output::Table, &rows)
     );
     if !args.consent.to(&plan)? {
         output::list(output, &rows)?;

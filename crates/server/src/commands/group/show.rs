@@ -143,7 +143,7 @@ pub(super) async fn describe(
             described.push(describe_one(admin, &group).await?);
         }
     }
-    let text: Vec<String> = described.iter().map(text).collect();
+    let text: Vec<String> = described.iter().map(|group| text(group, output)).collect();
     if !described.is_empty() {
         output::list_as(output, &described, &text.join("\n"))?;
     }
@@ -252,7 +252,7 @@ async fn ends_of(
     Ok(ends)
 }
 
-fn text(group: &DescribedGroup) -> String {
+fn text(group: &DescribedGroup, output: Output) -> String {
     let mut text = format!(
         "group:        {}\ntype:         {}\nstate:        {}\n",
         group.group, group.group_type, group.state
@@ -270,11 +270,11 @@ fn text(group: &DescribedGroup) -> String {
     ));
     if !group.partitions.is_empty() {
         text.push('\n');
-        text.push_str(&table(&group.partitions));
+        text.push_str(&table(output, &group.partitions));
     }
     if !group.members.is_empty() {
         text.push('\n');
-        text.push_str(&table(&group.members));
+        text.push_str(&table(output, &group.members));
     }
     text
 }

@@ -372,11 +372,11 @@ fn report(
         records,
         bytes,
         failed,
-        took_ms: started.elapsed().as_secs_f64() * 1000.0,
+        took_ms: output::millis(started.elapsed()),
         partitions: partitions.into_values().collect(),
     };
     if records > 0 || failures.is_empty() {
-        let text = output::table(&produced.partitions);
+        let text = output::table(output, &produced.partitions);
         let text = if records == 0 {
             "no records were read"
         } else {

@@ -236,7 +236,7 @@ pub(super) async fn trim(admin: &mut Admin<TokioEnv>, args: &Trim, output: Outpu
     let plan = format!(
         "to be deleted: the first {total} records of topic {}\n{}",
         args.topic,
-        output::table(&rows)
+        output::table(Output::Table, &rows)
     );
     if !args.consent.to(&plan)? {
         output::list(output, &rows)?;

@@ -178,7 +178,7 @@ pub(super) async fn describe(
         described.push(describe_one(admin, &topic).await?);
         tally.done();
     }
-    let text: Vec<String> = described.iter().map(text).collect();
+    let text: Vec<String> = described.iter().map(|topic| text(topic, output)).collect();
     if !described.is_empty() {
         output::list_as(output, &described, &text.join("\n"))?;
     }
@@ -229,7 +229,7 @@ async fn describe_one(admin: &mut Admin<TokioEnv>, topic: &Topic) -> Result<Desc
     })
 }
 
-fn text(topic: &Described) -> String {
+fn text(topic: &Described, output: Output) -> String {
     let mut text = format!(
         "topic:        {}\nid:           {}\npartitions:   {}\nreplication:  {}\n",
         topic.topic,
@@ -248,7 +248,7 @@ fn text(topic: &Described) -> String {
         ));
     }
     text.push('\n');
-    text.push_str(&table(&topic.partitions));
+    text.push_str(&table(output, &topic.partitions));
     text
 }
 
