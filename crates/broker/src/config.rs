@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use env::OpenMode;
-use types::{BrokerId, Uuid};
+use types::{BrokerId, ClusterId};
 
 /// A socket to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub struct BrokerConfig {
     pub listeners: Vec<ListenerConfig>,
     /// The cluster that this node belongs to, if it was told; otherwise what its directory says, or a
     /// new one.
-    pub cluster_id: Option<Uuid>,
+    pub cluster_id: Option<ClusterId>,
     /// Where its data lie (`log.dirs`).
     pub log_dir: PathBuf,
     /// Tasks that own partitions. One for each core does well.

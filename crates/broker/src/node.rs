@@ -12,8 +12,9 @@ use metadata::Image;
 use rand_core::Rng;
 use storage::LogIdentity;
 use storage::dir::LogDir;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use types::{NextOffset, PartitionIndex, Uuid};
+use storage::{LogIdentity, Reserve};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
+use types::{ClusterId, NextOffset, PartitionIndex, Uuid};
 
 use crate::config::BrokerConfig;
 use crate::context::{Context, queue_units};
@@ -67,7 +68,7 @@ pub struct Node<E: Env> {
     shards: Vec<<E::Spawner as Spawner>::Task>,
     controller: <E::Spawner as Spawner>::Task,
     controller_ended: watch::Receiver<Option<Result<(), Arc<ControllerError>>>>,
-    cluster_id: Uuid,
+    cluster_id: ClusterId,
 }
 
 impl<E: Env> Node<E> {
@@ -128,7 +129,7 @@ impl<E: Env> Node<E> {
 
         let (handle, requests) = ControllerHandle::new();
         let identity = LogIdentity {
-            cluster_id: Some(cluster_id),
+            cluster_id: Some(cluster_id.digest()),
             topic_id: Uuid::METADATA_TOPIC,
             topic: metadata::names::METADATA_TOPIC.to_string(),
             partition: PartitionIndex(0),
@@ -249,7 +250,7 @@ impl<E: Env> Node<E> {
 
     /// The cluster's id.
     #[must_use]
-    pub fn cluster_id(&self) -> Uuid {
+    pub fn cluster_id(&self) -> ClusterId {
         self.cluster_id
     }
 

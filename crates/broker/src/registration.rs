@@ -10,7 +10,7 @@ use protocol::broker_registration_request::{Feature, Listener};
 use protocol::{BrokerHeartbeatRequest, BrokerRegistrationRequest, Str};
 use rand_core::Rng;
 use tokio::sync::watch;
-use types::{BrokerId, ErrorCode, Uuid};
+use types::{BrokerId, ClusterId, ErrorCode, Uuid};
 
 use crate::config::BrokerConfig;
 use crate::controller_host::{ControllerError, ControllerHandle};
@@ -21,7 +21,7 @@ const RETRY_MS: i64 = 2;
 
 /// A controller over an empty log.
 pub(crate) fn controller(
-    cluster_id: Uuid,
+    cluster_id: ClusterId,
     node_id: BrokerId,
     static_configs: &BTreeMap<String, String>,
     random: &mut impl Rng,
@@ -60,7 +60,7 @@ pub(crate) async fn register<C: Clock>(
     ports: &[u16],
     incarnation_id: Uuid,
     directory_id: Uuid,
-    cluster_id: Uuid,
+    cluster_id: ClusterId,
     ended: watch::Receiver<Option<Result<(), Arc<ControllerError>>>>,
 ) -> Result<i64, StartError> {
     let listeners = config.listeners.iter().zip(ports).map(|(listener, port)| {
@@ -82,7 +82,7 @@ pub(crate) async fn register<C: Clock>(
     });
     let registration = BrokerRegistrationRequest {
         broker_id: config.node_id.0,
-        cluster_id: Str::from(cluster_id.to_string()),
+        cluster_id: Str::from(cluster_id.as_str()),
         incarnation_id,
         listeners: listeners.collect(),
         features: features.collect(),

@@ -44,7 +44,7 @@ impl Controller {
         &self,
         request: &BrokerRegistrationRequest,
     ) -> Result<BrokerRegistration, ErrorCode> {
-        if *request.cluster_id != *self.config.cluster_id.to_string() {
+        if *request.cluster_id != *self.config.cluster_id.as_str() {
             return Err(ErrorCode::INCONSISTENT_CLUSTER_ID);
         }
         if request.broker_id < 0 || request.is_migrating_zk_broker {

@@ -53,7 +53,7 @@ use protocol::{
     UpdateFeaturesResponse,
 };
 use state_machine::{Decision, StateMachine, Ticket};
-use types::{BrokerId, Mono, Now, Uuid};
+use types::{BrokerId, ClusterId, Mono, Now};
 
 pub use record::Record;
 
@@ -102,7 +102,7 @@ pub enum Response {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControllerConfig {
     /// The cluster's id.
-    pub cluster_id: Uuid,
+    pub cluster_id: ClusterId,
     /// The node it runs on; settings may be made for this broker only.
     pub node_id: BrokerId,
     /// That node's `server.properties`.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use protocol::{MetadataRecord, PartitionChangeRecord, PartitionRecord, Str};
-use types::{BrokerId, LeaderEpoch, NextOffset, Uuid};
+use types::{BrokerId, ClusterId, LeaderEpoch, NextOffset, Uuid};
 
 use crate::broker::BrokerRegistration;
 use crate::configs::broker::BrokerConfig;
@@ -19,7 +19,7 @@ use crate::topic::{PartitionRegistration, TopicImage};
 /// cheap and a change copies only the part it touches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
-    cluster_id: Uuid,
+    cluster_id: ClusterId,
     /// End of the log that this is the replay of, and the epoch of its last record.
     position: (NextOffset, LeaderEpoch),
     features: Arc<BTreeMap<Str, i16>>,
@@ -73,9 +73,9 @@ pub enum ImageError {
 impl Image {
     /// The image of an empty metadata log.
     #[must_use]
-    pub fn new(cluster_id: Uuid) -> Image {
+    pub fn new(cluster_id: impl Into<ClusterId>) -> Image {
         Image {
-            cluster_id,
+            cluster_id: cluster_id.into(),
             position: (NextOffset(0), LeaderEpoch::NONE),
             features: Arc::default(),
             brokers: Arc::default(),
@@ -89,7 +89,7 @@ impl Image {
 
     /// The cluster's id.
     #[must_use]
-    pub fn cluster_id(&self) -> Uuid {
+    pub fn cluster_id(&self) -> ClusterId {
         self.cluster_id
     }
 

@@ -280,6 +280,59 @@ mod tests {
         }
     }
 
+    /// The command lines of a text: what stands before a pipe or a redirection, without variables in front.
+    fn examples(text: &str) -> Vec<Vec<String>> {
+        let mut found = Vec::new();
+        for line in text.lines().filter_map(|line| line.strip_prefix("  ")) {
+            let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+            let mut commands = Vec::new();
+            for c in line.chars().chain([' ']) {
+                match c {
+                    '\'' => quoted = !quoted,
+                    _ if quoted => word.push(c),
+                    '|' | '<' | '>' | '&' => commands.push(std::mem::take(&mut words)),
+                    ' ' if word.is_empty() => {}
+                    ' ' => words.push(std::mem::take(&mut word)),
+                    c => word.push(c),
+                }
+            }
+            commands.push(words);
+            for words in commands {
+                let skipped = words.iter().take_while(|word| word.contains('=')).count();
+                let words = &words[skipped..];
+                if words.first().is_some_and(|word| word == "ottla") {
+                    // `ottla explain 19     an error by its number` says what it is.
+                    let said = line.split("   ").next().unwrap_or(line).split_whitespace();
+                    found.push(words[..words.len().min(said.count())].to_vec());
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_example_is_a_command_line() {
+        let mut found = Vec::new();
+        leaves(&Cli::command(), &mut Vec::new(), &mut found);
+        let mut count = 0;
+        for path in found {
+            let mut command = Cli::command();
+            for word in &path {
+                command = command.find_subcommand(word).unwrap().clone();
+            }
+            let text = command.get_after_help().map(ToString::to_string);
+            for example in examples(&text.unwrap_or_default()) {
+                count += 1;
+                match Cli::try_parse_from(&example) {
+                    Ok(_) => {}
+                    Err(error) if !error.use_stderr() => {}
+                    Err(error) => panic!("{example:?}: {error}"),
+                }
+            }
+        }
+        assert!(count > 80, "{count} examples");
+    }
+
     #[test]
     fn a_schema_is_found_whatever_else_is_said() {
         let asked =

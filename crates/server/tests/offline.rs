@@ -212,6 +212,96 @@ fn a_directory_is_formatted_once() {
     );
 }
 
+/// Ids that compose files have: texts, which clients are told as they were given.
+#[test]
+fn a_cluster_keeps_the_id_that_it_was_given() {
+    for id in [
+        "MkU3OEVBNTcwNTJENDM2Qk",
+        "abcdefghijklmnopqrstuv",
+        "my-cluster",
+        "ciWo7IWazngRchmPES6q5A==",
+    ] {
+        let dir = TempDir::new();
+        let data = dir.join("data");
+        let data = data.to_str().unwrap();
+        let format = ["format", "--data", data, "--output", "json"];
+        let named = [&format[..], &["--cluster-id", id]].concat();
+        assert_eq!(run(&named).json()["cluster_id"], id);
+        let meta = std::fs::read_to_string(format!("{data}/meta.properties")).unwrap();
+        assert!(meta.contains(&format!("cluster.id={id}\n")), "{meta}");
+        // As the container image is told it.
+        let ignored = [&format[..], &["-g"]].concat();
+        let again = run_with(&ignored, b"", |command| {
+            command.env("CLUSTER_ID", id);
+        });
+        assert_eq!(again.json()["cluster_id"], id);
+        let other = run_with(&ignored, b"", |command| {
+            command.env("CLUSTER_ID", "MkU3OEVBNTcwNTJENDM2Qg");
+        });
+        assert_eq!(other.code, 7, "{}", other.stderr);
+    }
+    let refused = run(&["format", "--cluster-id", "two words"]);
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused.stderr.contains("1 to 64 letters"),
+        "{}",
+        refused.stderr
+    );
+}
+
+/// Every example of a command that asks no broker does what it says.
+#[test]
+fn offline_examples_run() {
+    let dir = TempDir::new();
+    std::fs::write(dir.join("server.properties"), "log.dirs=from-file\n").unwrap();
+    std::fs::create_dir(dir.join("data")).unwrap();
+    for partition in ["orders-0", "orders-1"] {
+        let to = dir.join("data").join(partition);
+        std::fs::create_dir(&to).unwrap();
+        for entry in std::fs::read_dir(kafka_segments().join("t-zstd-0")).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_name() != "dump.txt" {
+                std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    let mut ran = 0;
+    for leaf in [
+        "format",
+        "config explain",
+        "explain",
+        "log dump",
+        "log verify",
+        "log repair",
+        "completions",
+        "man",
+        "version",
+    ] {
+        let args: Vec<&str> = leaf.split(' ').chain(["--help"]).collect();
+        let help = run(&args).expect(0);
+        let (_, examples) = help.split_once("Examples:\n").unwrap();
+        for line in examples.lines().map_while(|line| line.strip_prefix("  ")) {
+            // What a shell would do with the output is not ours; what is said about it stands apart.
+            let line = line.split("   ").next().unwrap();
+            let line = line.split(['|', '>', '&']).next().unwrap();
+            let line = line.replace("/var/lib/ottla", "formatted");
+            let line = line.replace("/usr/local/share", "share");
+            let variables = line.split(' ').take_while(|word| word.contains('='));
+            let words: Vec<&str> = line.split(' ').filter(|word| !word.is_empty()).collect();
+            let words = &words[variables.clone().count()..];
+            assert_eq!(words[0], "ottla", "{line}");
+            let ran_one = run_with(&words[1..], b"", |command| {
+                command.current_dir(dir.path());
+                command.envs(variables.filter_map(|variable| variable.split_once('=')));
+            });
+            assert_eq!(ran_one.code, 0, "{line}: {}", ran_one.stderr);
+            assert!(!ran_one.stdout.is_empty() || leaf == "man", "{line}");
+            ran += 1;
+        }
+    }
+    assert!(ran > 20, "{ran}");
+}
+
 fn kafka_segments() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../storage/tests/kafka-segments")
 }

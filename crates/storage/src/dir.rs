@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use env::{Disk, EntryKind};
-use types::{BrokerId, TopicPartition, Uuid};
+use types::{BrokerId, ClusterId, TopicPartition, Uuid};
 
 use crate::error::StorageError;
 use crate::files;
@@ -21,7 +21,7 @@ const DELETED: &str = "-delete";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogDir {
     path: PathBuf,
-    cluster_id: Uuid,
+    cluster_id: ClusterId,
     directory_id: Uuid,
 }
 
@@ -36,7 +36,7 @@ impl LogDir {
         disk: &D,
         path: PathBuf,
         node_id: BrokerId,
-        cluster_id: Option<Uuid>,
+        cluster_id: Option<ClusterId>,
         fresh_ids: [Uuid; 2],
     ) -> Result<LogDir, StorageError> {
         disk.create_dir_all(&path)
@@ -65,7 +65,7 @@ impl LogDir {
 
     /// The cluster.
     #[must_use]
-    pub fn cluster_id(&self) -> Uuid {
+    pub fn cluster_id(&self) -> ClusterId {
         self.cluster_id
     }
 
@@ -79,7 +79,7 @@ impl LogDir {
         path: &Path,
         bytes: &[u8],
         node_id: BrokerId,
-        cluster_id: Option<Uuid>,
+        cluster_id: Option<ClusterId>,
     ) -> Result<LogDir, StorageError> {
         let damaged = |why: &str| StorageError::damaged(&path.join(META), why);
         let text = std::str::from_utf8(bytes).map_err(|_| damaged("is not text"))?;
@@ -93,9 +93,13 @@ impl LogDir {
         if value("version") != Some("1") {
             return Err(damaged("is not of version 1"));
         }
-        let id = |key: &str| value(key).and_then(|text| text.parse::<Uuid>().ok());
-        let found_cluster = id("cluster.id").ok_or_else(|| damaged("names no cluster.id"))?;
-        let directory_id = id("directory.id").ok_or_else(|| damaged("names no directory.id"))?;
+        // Kafka's own tool writes `:` and `=` with a backslash in front.
+        let found_cluster = value("cluster.id")
+            .and_then(|text| text.replace('\\', "").parse::<ClusterId>().ok())
+            .ok_or_else(|| damaged("names no cluster.id"))?;
+        let directory_id = value("directory.id")
+            .and_then(|text| text.parse::<Uuid>().ok())
+            .ok_or_else(|| damaged("names no directory.id"))?;
         let found_node: i32 = value("node.id")
             .and_then(|text| text.parse().ok())
             .ok_or_else(|| damaged("names no node.id"))?;
@@ -121,7 +125,7 @@ impl LogDir {
         disk: &D,
         path: &Path,
         node_id: BrokerId,
-        cluster_id: Option<Uuid>,
+        cluster_id: Option<ClusterId>,
         [fresh_cluster, fresh_directory]: [Uuid; 2],
     ) -> Result<LogDir, StorageError> {
         let entries = disk.list(path).await.map_err(StorageError::io(path))?;
@@ -135,7 +139,7 @@ impl LogDir {
             );
             return Err(foreign(path, &why));
         }
-        let cluster_id = cluster_id.unwrap_or(fresh_cluster);
+        let cluster_id = cluster_id.unwrap_or_else(|| fresh_cluster.into());
         let text = format!(
             "version=1\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={fresh_directory}\n"
         );

@@ -78,8 +78,9 @@ impl Sequence {
     }
 }
 
-/// A 128-bit id of a topic, directory or cluster, printed as Kafka prints it: 22 characters of
-/// URL-safe base64 without padding.
+/// A 128-bit id of a topic or directory, printed as Kafka prints it: 22 characters of
+/// URL-safe base64 without padding. Read as Kafka reads it: the four bits of the last character that
+/// belong to no byte may be anything.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uuid(pub [u8; 16]);
 
@@ -165,9 +166,6 @@ impl FromStr for Uuid {
             if i < 21 {
                 bits = (bits << 6) | six;
             } else {
-                if six & 0b1111 != 0 {
-                    return Err(UuidError);
-                }
                 bits = (bits << 2) | (six >> 4);
             }
         }
@@ -190,6 +188,9 @@ mod tests {
         assert_eq!(Uuid::ZERO.to_string(), "AAAAAAAAAAAAAAAAAAAAAA");
         assert_eq!(Uuid::METADATA_TOPIC.to_string(), "AAAAAAAAAAAAAAAAAAAAAQ");
         assert_eq!("short".parse::<Uuid>(), Err(UuidError));
+        let id: Uuid = "MkU3OEVBNTcwNTJENDM2Qk".parse().unwrap();
+        assert_eq!(&id.0, b"2E78EA57052D436B");
+        assert_eq!(id.to_string(), "MkU3OEVBNTcwNTJENDM2Qg");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! the two without saying so, because mixing inclusive and exclusive ends is a well-worn way to lose
 //! or repeat a record.
 
+pub mod cluster_id;
 pub mod error_code;
 pub mod ids;
 pub mod lookup_map;
@@ -12,6 +13,7 @@ pub mod mutants;
 pub mod offset;
 pub mod time;
 
+pub use cluster_id::ClusterId;
 pub use error_code::ErrorCode;
 pub use ids::{
     BrokerId, LeaderEpoch, PartitionEpoch, PartitionIndex, ProducerEpoch, ProducerId, Sequence,

@@ -35,7 +35,7 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: DescribeClusterRe
     let me = call.context.config.node_id.0;
     let response = DescribeClusterResponse {
         endpoint_type: BROKERS,
-        cluster_id: Str::from(call.context.view().image.cluster_id().to_string()),
+        cluster_id: Str::from(call.context.view().image.cluster_id().as_str()),
         controller_id: me,
         brokers: vec![DescribeClusterBroker {
             broker_id: me,

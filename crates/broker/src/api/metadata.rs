@@ -86,7 +86,7 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: MetadataRequest) 
             port,
             rack: call.context.config.rack.as_deref().map(Str::from),
         }],
-        cluster_id: Some(Str::from(view.image.cluster_id().to_string())),
+        cluster_id: Some(Str::from(view.image.cluster_id().as_str())),
         // Clients send admin requests to the broker named here; any broker forwards them.
         controller_id: call.context.config.node_id.0,
         topics,

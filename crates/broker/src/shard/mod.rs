@@ -70,7 +70,7 @@ struct WaitingBatch {
 #[derive(Clone)]
 pub(crate) struct ShardConfig {
     pub log_dir: std::path::PathBuf,
-    pub cluster_id: types::Uuid,
+    pub cluster_id: types::ClusterId,
     pub me: types::BrokerId,
     pub open_mode: env::OpenMode,
     /// Largest segment, whatever a topic's settings say.

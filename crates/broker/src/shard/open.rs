@@ -102,7 +102,7 @@ pub(crate) fn open<E: Env>(
     install: Install,
 ) -> impl Future<Output = Job<E>> + Send + use<E> {
     let identity = LogIdentity {
-        cluster_id: Some(config.cluster_id),
+        cluster_id: Some(config.cluster_id.digest()),
         topic_id: install.partition.topic_id,
         topic: install.topic.to_string(),
         partition: install.partition.partition,

@@ -112,7 +112,7 @@ impl Host {
 
 fn controller(static_configs: &BTreeMap<String, String>, seed: u8) -> Controller {
     Controller::new(ControllerConfig {
-        cluster_id: CLUSTER,
+        cluster_id: CLUSTER.into(),
         node_id: BrokerId(1),
         static_configs: static_configs.clone(),
         seed: [seed; 32],

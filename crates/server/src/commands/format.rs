@@ -8,7 +8,7 @@ use env::{Entropy, Env};
 use env_tokio::TokioEnv;
 use rand_core::Rng;
 use storage::dir::LogDir;
-use types::Uuid;
+use types::{ClusterId, Uuid};
 
 use crate::cli::key_value;
 use crate::connect;
@@ -35,7 +35,7 @@ pub(crate) struct Format {
     data: Option<PathBuf>,
     /// The cluster; without it that of the configuration, or a new one.
     #[arg(short = 't', long, value_name = "ID")]
-    cluster_id: Option<Uuid>,
+    cluster_id: Option<ClusterId>,
     /// The node; without it that of the configuration, or 1.
     #[arg(long, value_name = "N")]
     node_id: Option<u16>,

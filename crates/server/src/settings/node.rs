@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 use broker::{BrokerConfig, Limits, ListenerConfig};
 use env::OpenMode;
-use types::{BrokerId, Uuid};
+use types::{BrokerId, ClusterId, Uuid};
 
 use super::Settings;
 use super::machine::{self, Machine};
@@ -40,9 +40,11 @@ pub(crate) fn broker_config(
     };
     let cluster_id = match settings.get("cluster.id") {
         None => None,
-        Some(text) => Some(text.trim().parse::<Uuid>().ok().with_context(|| {
-            format!("cluster.id={text}: 22 characters of URL-safe base64, as `ottla format --random-id` prints")
-        })?),
+        Some(text) => Some(
+            text.trim()
+                .parse::<ClusterId>()
+                .with_context(|| format!("cluster.id={text}"))?,
+        ),
     };
     let roles = settings.get("process.roles").unwrap_or("broker,controller");
     let mut roles: Vec<&str> = roles.split(',').map(str::trim).collect();
@@ -53,7 +55,7 @@ pub(crate) fn broker_config(
             roles.join(",")
         );
     }
-    let image = metadata::Image::new(cluster_id.unwrap_or(Uuid::ZERO));
+    let image = metadata::Image::new(cluster_id.unwrap_or_else(|| Uuid::ZERO.into()));
     let mut static_configs = settings.effective();
     for key in machine::DERIVED {
         if let Some((value, _)) = derived(key, settings, machine) {
@@ -263,7 +265,7 @@ mod tests {
             ("log.dirs", "/a,/b"),
             ("node.id", "one"),
             ("process.roles", "controller"),
-            ("cluster.id", "short"),
+            ("cluster.id", "two words"),
         ] {
             let error = broker_config(&settings(&[(key, value)]), 1).unwrap_err();
             assert!(

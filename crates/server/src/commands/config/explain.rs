@@ -132,7 +132,7 @@ fn own(name: &str, settings: &Settings) -> KeyExplained {
             .to_owned(),
         value_type: "STRING".to_owned(),
         default: None,
-        valid: Some("22 characters of URL-safe base64".to_owned()),
+        valid: Some("[1 to 64 characters of ASCII, no blanks]".to_owned()),
         importance: "medium".to_owned(),
         update: "read-only".to_owned(),
         status: "implemented".to_owned(),
