@@ -41,8 +41,8 @@ pub struct Limits {
     pub fetch_sessions_max: usize,
     /// Bytes a batch may unpack to (`max.decompressed.message.bytes`).
     pub decompressed_bytes_max: usize,
-    /// Disk space that is left alone: with less than this free, produce is refused and everything else
-    /// goes on (`ottla.disk.reserve.bytes`).
+    /// Disk space that is kept back and given up when the disk is full: then produce is refused and everything
+    /// else goes on in it (`ottla.disk.reserve.bytes`).
     pub disk_reserve_bytes: u64,
     /// Largest segment, whatever a topic's settings say. Kafka lets no topic have small ones; tests of
     /// what happens between segments want them.

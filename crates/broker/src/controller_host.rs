@@ -8,6 +8,7 @@
 //! The rooms after: `controller`, `raft`, `storage`, `metadata`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use controller::{Controller, Record, Request, Response};
@@ -23,7 +24,7 @@ use records::{BatchBuilder, BatchHeader, Codec};
 use state_machine::{Decision, KeyValue, LogRecord, StateMachine, Ticket};
 use storage::job::JobError;
 use storage::log::Log;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use types::{
     BrokerId, ErrorCode, LeaderEpoch, LookupMap, Mono, NextOffset, Now, Offset, TimestampMs,
     TopicPartition, Uuid,
@@ -31,6 +32,7 @@ use types::{
 
 use crate::publish::Publisher;
 use crate::quorum_state::QuorumStateFile;
+use crate::strays;
 use crate::view::View;
 
 /// The metadata log's partition.
@@ -150,6 +152,8 @@ pub enum ControllerError {
 /// What a controller is started with.
 pub(crate) struct ControllerParts<E: Env> {
     pub env: E,
+    /// The directory that the metadata log and all others lie in.
+    pub log_dir: PathBuf,
     pub log: Log<E::Disk>,
     pub log_start: Offset,
     pub log_end: NextOffset,
@@ -161,11 +165,15 @@ pub(crate) struct ControllerParts<E: Env> {
     pub publisher: Publisher<E::Disk>,
     pub requests: mpsc::Receiver<(Request, Answer)>,
     pub configs: Arc<BTreeMap<String, String>>,
+    /// Tells whoever keeps room back that there is none.
+    pub ran_out: Arc<Notify>,
 }
 
 /// The task.
 pub(crate) struct ControllerHost<E: Env> {
     env: E,
+    /// Looked through for what no topic owns once everything below the offset has been applied.
+    strays: Option<(PathBuf, NextOffset)>,
     log: Log<E::Disk>,
     replica: QuorumReplica,
     quorum_state: QuorumStateFile<E::Disk>,
@@ -175,6 +183,7 @@ pub(crate) struct ControllerHost<E: Env> {
     publisher: Publisher<E::Disk>,
     requests: mpsc::Receiver<(Request, Answer)>,
     configs: Arc<BTreeMap<String, String>>,
+    ran_out: Arc<Notify>,
     /// Everything below has been applied to the image.
     applied: NextOffset,
     /// Decisions that are in the log and not yet committed, with the end of each.
@@ -214,6 +223,7 @@ impl<E: Env> ControllerHost<E> {
         };
         Ok(ControllerHost {
             env: parts.env,
+            strays: Some((parts.log_dir, parts.log_end)),
             log: parts.log,
             replica: QuorumReplica::new(config, recovered),
             quorum_state: parts.quorum_state,
@@ -223,6 +233,7 @@ impl<E: Env> ControllerHost<E> {
             publisher: parts.publisher,
             requests: parts.requests,
             configs: parts.configs,
+            ran_out: parts.ran_out,
             applied: parts.log_start.end_before(),
             proposed: BTreeMap::new(),
             parked: BTreeMap::new(),
@@ -479,6 +490,9 @@ impl<E: Env> ControllerHost<E> {
                 return Ok(());
             };
             let done = job.await;
+            if done.ran_out_of_room() {
+                self.ran_out.notify_one();
+            }
             let outcome = self.log.finish_job(done);
             let fence = self.fence;
             let is_full =
@@ -533,6 +547,10 @@ impl<E: Env> ControllerHost<E> {
                 partition: METADATA_PARTITION,
                 high_watermark: end,
             });
+            // Before a shard hears of the first topic: its directory may still be another one's.
+            if let Some((dir, _)) = self.strays.take_if(|(_, end)| *end <= self.applied) {
+                strays::sweep(self.env.disk(), &dir, self.publisher.me, &self.image).await;
+            }
             let old = self.publisher.view.borrow().clone();
             let image = Arc::new(self.image.clone());
             let me = self.publisher.me;

@@ -45,6 +45,7 @@ mod publish;
 mod quorum_state;
 mod registration;
 mod stopping;
+mod strays;
 mod view;
 
 pub use config::{BrokerConfig, Limits, ListenerConfig};

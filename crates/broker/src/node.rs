@@ -10,7 +10,6 @@ use std::sync::atomic::AtomicU64;
 use env::{Clock, Entropy, Env, Listener, Network, OpenMode, Spawner, Task, race};
 use metadata::Image;
 use rand_core::Rng;
-use storage::LogIdentity;
 use storage::dir::LogDir;
 use storage::{LogIdentity, Reserve};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
@@ -95,6 +94,14 @@ impl<E: Env> Node<E> {
         .await?;
         let cluster_id = dir.cluster_id();
 
+        // Before anything else is written: on a full disk the others start in what it gives back.
+        let reserve_bytes = config.limits.disk_reserve_bytes;
+        let reserve = Reserve::open(disk.clone(), dir.path(), reserve_bytes).await;
+        let ran_out = Arc::new(Notify::new());
+        let (low, disk_low) = watch::channel(false);
+        let watch_disk = disk_watch::run(env.clone(), reserve, ran_out.clone(), low);
+        let watching = env.spawner().spawn("disk-watch", watch_disk);
+
         let image = Image::new(cluster_id);
         let configs = Arc::new(config.static_configs.clone());
         let view = View::new(
@@ -117,6 +124,7 @@ impl<E: Env> Node<E> {
             producer_id_expiration_ms: i64::from(broker_config.producer_id_expiration_ms),
             decompressed_bytes_max: config.limits.decompressed_bytes_max,
             group: Arc::new(registration::group_config(&broker_config)),
+            ran_out: ran_out.clone(),
         };
         let mut shard_queues = Vec::with_capacity(config.shards);
         let mut shards = Vec::with_capacity(config.shards);
@@ -145,6 +153,7 @@ impl<E: Env> Node<E> {
         let (log, found) = open_or_create(&disk, metadata_dir, identity, settings, wall).await?;
         let host = ControllerHost::new(ControllerParts {
             env: env.clone(),
+            log_dir: config.log_dir.clone(),
             log_start: found.log_start,
             log_end: found.log_end,
             last_epoch: log.latest_epoch(),
@@ -163,6 +172,7 @@ impl<E: Env> Node<E> {
             },
             requests,
             configs: configs.clone(),
+            ran_out,
         })
         .await?;
         let (ended_sender, controller_ended) = watch::channel(None);
@@ -200,7 +210,6 @@ impl<E: Env> Node<E> {
         let limits = config.limits.clone();
         let queue_capacity = queue_units(limits.queued_request_bytes_max);
         let producer_ids = ProducerIds::new(handle.clone(), config.node_id, broker_epoch);
-        let (low, disk_low) = watch::channel(false);
         let context = Arc::new(Context {
             env: env.clone(),
             config,
@@ -219,9 +228,6 @@ impl<E: Env> Node<E> {
             bound_ports,
             connection_ids: AtomicU64::new(1),
         });
-        let watching = env
-            .spawner()
-            .spawn("disk-watch", disk_watch::run(context.clone(), low));
         let accepting = listeners
             .into_iter()
             .enumerate()

@@ -268,6 +268,35 @@ fn every_setting_of_a_topic_arrives() {
 }
 
 #[test]
+fn a_sync_after_every_record_is_synced() {
+    let mut image = Image::new(Uuid::ZERO);
+    set(
+        &mut image,
+        ResourceType::Topic,
+        "t",
+        "flush.messages",
+        Some("1"),
+    );
+    let durability = |lines: &[(&str, &str)]| {
+        let all = image.topic_configs(BrokerId(1), &file(lines));
+        (all.of("t").durability, all.of("u").durability)
+    };
+    let weak = ("ottla.durability", "replicated");
+    assert_eq!(
+        durability(&[weak]),
+        (Durability::Synced, Durability::Replicated)
+    );
+    assert_eq!(
+        durability(&[weak, ("log.flush.interval.messages", "1")]),
+        (Durability::Synced, Durability::Synced)
+    );
+    assert_eq!(
+        durability(&[weak, ("log.flush.interval.messages", "2")]),
+        (Durability::Synced, Durability::Replicated)
+    );
+}
+
+#[test]
 fn what_is_not_there_is_refused_unless_it_changes_nothing() {
     let image = Image::new(Uuid::ZERO);
     let nothing = file(&[]);

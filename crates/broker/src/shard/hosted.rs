@@ -35,6 +35,8 @@ pub(crate) struct Hosted<E: Env> {
     busy: bool,
     /// Whether somebody waits for a sync.
     sync_wanted: bool,
+    /// Whether `flush.ms` runs for records that nobody waits to see synced.
+    flush_due: bool,
     /// The log's incarnation that completions must name.
     fence: Fence,
     /// A start of the log that is to be made durable, and whether it is part of the job under way.
@@ -74,6 +76,7 @@ impl<E: Env> Hosted<E> {
             log: open.log,
             busy: false,
             sync_wanted: false,
+            flush_due: false,
             fence,
             waiters: Vec::new(),
             coordinator,
@@ -329,6 +332,30 @@ impl<E: Env> Hosted<E> {
         work.dirty.push(self.partition);
     }
 
+    /// Has what was appended synced in time, where nobody waits for that: `flush.messages` and `flush.ms`.
+    fn schedule_flush(&mut self, work: &mut Work<E>) {
+        if policy::durability(&self.config) == partition::Durability::Synced {
+            return;
+        }
+        let unsynced = self.log.log_end_offset().0 - self.log.durable_end().0;
+        if unsynced >= self.config.flush_messages {
+            self.sync_wanted = true;
+        } else if !self.flush_due && self.config.flush_ms < i64::MAX {
+            let at = work.now().mono.after_ms(self.config.flush_ms);
+            work.timers.add(at, Timer::Flush(self.partition));
+            self.flush_due = true;
+        }
+    }
+
+    /// Records have stayed unsynced long enough.
+    pub fn flush(&mut self, work: &mut Work<E>) {
+        self.flush_due = false;
+        if self.log.durable_end() < self.log.log_end_offset() {
+            self.sync_wanted = true;
+            work.dirty.push(self.partition);
+        }
+    }
+
     /// Gives the partition up, to be opened anew.
     pub fn into_install(mut self, work: &mut Work<E>) -> Install {
         self.step(work, Input::Stop, None);
@@ -526,6 +553,9 @@ impl<E: Env> Hosted<E> {
         }
         effects.clear();
         work.effects = effects;
+        if batch.is_some() && failed.is_none() {
+            self.schedule_flush(work);
+        }
         if rolled {
             // The state as of the last batch of the closed segment and all before it would do; as of
             // the batch that opened the new one is as good, and at hand.

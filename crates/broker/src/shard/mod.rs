@@ -21,7 +21,8 @@ use std::sync::Arc;
 use env::{Either3, Env, race3};
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::mpsc;
+use storage::StorageError;
+use tokio::sync::{Notify, mpsc};
 use types::{ErrorCode, TopicPartition};
 
 pub(crate) use message::{
@@ -79,6 +80,8 @@ pub(crate) struct ShardConfig {
     pub producer_id_expiration_ms: i64,
     pub decompressed_bytes_max: usize,
     pub group: Arc<group::GroupConfig>,
+    /// Tells whoever keeps room back that there is none.
+    pub ran_out: Arc<Notify>,
 }
 
 /// The task.
@@ -300,6 +303,9 @@ impl<E: Env> Shard<E> {
         match job {
             Job::Opened(opened) => self.opened(*opened),
             Job::Log(partition, done) => {
+                if done.ran_out_of_room() {
+                    self.work.config.ran_out.notify_one();
+                }
                 if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition)
                     && hosted.finish_job(&mut self.work, done)
                 {
@@ -347,6 +353,27 @@ impl<E: Env> Shard<E> {
                     self.jobs.push(replay);
                 }
                 self.slots.insert(partition, Slot::Open(hosted));
+            }
+            // No room for now; or an earlier topic of this name is still being removed.
+            Err(error) if error.is_full() || matches!(error, StorageError::Identity { .. }) => {
+                tracing::warn!(topic = &*install.topic, partition = partition.partition.0, %error,
+                    "a log cannot be opened yet: trying again");
+                if error.is_full() {
+                    self.work.config.ran_out.notify_one();
+                }
+                for waiting in batches {
+                    let code = ErrorCode::KAFKA_STORAGE_ERROR;
+                    self.work
+                        .produces
+                        .refuse(waiting.request, waiting.index, code, None);
+                }
+                if self.stopped.is_none() {
+                    let batches = Vec::new();
+                    let slot = Slot::Opening { install, batches };
+                    self.slots.insert(partition, slot);
+                    self.work.retry(partition);
+                }
+                return;
             }
             Err(error) => {
                 tracing::error!(topic = &*install.topic, partition = partition.partition.0, %error,
@@ -496,6 +523,11 @@ impl<E: Env> Shard<E> {
                     Some(Slot::Open(_)) => self.work.dirty.push(partition),
                     Some(Slot::Offline) | None => {}
                 },
+                Timer::Flush(partition) => {
+                    if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition) {
+                        hosted.flush(&mut self.work);
+                    }
+                }
                 Timer::Housekeeping => {
                     for slot in self.slots.values_mut() {
                         if let Slot::Open(hosted) = slot {

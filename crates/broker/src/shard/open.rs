@@ -128,9 +128,6 @@ pub(crate) fn open<E: Env>(
                     to: range.to,
                 });
             }
-            for alarm in &found.alarms {
-                tracing::error!(?partition, alarm, "recovery");
-            }
             if found.torn_bytes > 0 {
                 tracing::info!(
                     ?partition,

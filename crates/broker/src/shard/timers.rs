@@ -13,6 +13,8 @@ pub(crate) enum Timer {
     Coordinator(TopicPartition),
     /// A log whose disk was full tries again.
     Retry(TopicPartition),
+    /// Records have stayed unsynced as long as `flush.ms` lets them.
+    Flush(TopicPartition),
     /// Retention, and producers to be forgotten.
     Housekeeping,
 }

@@ -322,6 +322,7 @@ fn entry(
 pub fn documentation(key: &ConfigKey) -> String {
     match key.status {
         super::Status::Implemented => key.doc.to_owned(),
+        super::Status::Partly(why) => format!("{} In part: {why}", key.doc),
         super::Status::NoEffect(why) => format!("{} Without effect: {why}", key.doc),
         super::Status::Refused(why) => {
             format!("{} Nothing but the default is taken: {why}", key.doc)

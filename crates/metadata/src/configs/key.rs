@@ -136,6 +136,8 @@ pub enum Update {
 pub enum Status {
     /// It does what it says.
     Implemented,
+    /// It does a part of what Kafka's does; and which part is missing.
+    Partly(&'static str),
     /// It may be set, and nothing comes of it; and why.
     NoEffect(&'static str),
     /// Any value but the default is an error; and why.

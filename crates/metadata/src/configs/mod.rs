@@ -2,17 +2,20 @@
 //! Ottla's own, with what Ottla makes of each.
 //!
 //! DescribeConfigs, `ottla config explain`, the checks of what is set, and the documentation are all
-//! answers from this one table ([`table`]). A key is *implemented*, *accepted without effect* (Kafka's
-//! clients and tools set it, and nothing is lost by ignoring it), or *refused*: any value but the default
-//! is an error, because whoever sets it relies on what Ottla does not do.
+//! answers from this one table ([`table`]). A key is *implemented*, implemented *in part*, *accepted without
+//! effect* (Kafka's clients and tools set it, and nothing is lost by ignoring it), or *refused*: any value but
+//! the default is an error, because whoever sets it relies on what Ottla does not do.
 //!
 //! What is set where: [`resolve`] finds the value that counts and the layer it comes from;
 //! [`topic`] and [`broker`] are the typed views that the broker works with; [`validate`] says whether a
-//! change may be made, in Kafka's words; [`describe`] answers DescribeConfigs.
+//! change may be made, in Kafka's words; [`describe`] answers DescribeConfigs; [`removed`] has the keys that Kafka
+//! once had; [`page`] is the table as a page of the documentation.
 
 pub mod broker;
 pub mod describe;
 pub mod key;
+pub mod page;
+pub mod removed;
 pub mod resolve;
 pub mod resource;
 mod suggest;

@@ -67,13 +67,13 @@ pub struct TopicConfig {
     pub compression_lz4_level: i32,
     /// `compression.zstd.level`.
     pub compression_zstd_level: i32,
-    /// `ottla.durability`.
+    /// `ottla.durability`; `synced` where `flush.messages` is 1.
     pub durability: Durability,
     /// `file.delete.delay.ms`.
     pub file_delete_delay_ms: i64,
-    /// `flush.messages`. Without effect: see [`TopicConfig::durability`].
+    /// `flush.messages`.
     pub flush_messages: i64,
-    /// `flush.ms`. Without effect: see [`TopicConfig::durability`].
+    /// `flush.ms`.
     pub flush_ms: i64,
     /// `index.interval.bytes`.
     pub index_interval_bytes: i32,
@@ -155,7 +155,8 @@ impl TopicConfig {
             compression_lz4_level: int("compression.lz4.level"),
             compression_zstd_level: int("compression.zstd.level"),
             durability: match text("ottla.durability").as_str() {
-                "replicated" => Durability::Replicated,
+                // To sync after every record is Kafka's way of asking for this.
+                "replicated" if long("flush.messages") != 1 => Durability::Replicated,
                 _ => Durability::Synced,
             },
             file_delete_delay_ms: long("file.delete.delay.ms"),

@@ -10,7 +10,7 @@ use types::ErrorCode;
 
 use super::key::{ConfigKey, Status, Update, Value};
 use super::resolve::Layers;
-use super::{Scope, find, suggest};
+use super::{Scope, find, removed, suggest};
 use crate::names;
 
 /// Why settings are refused.
@@ -56,13 +56,30 @@ fn parse_all(
 ) -> Result<Vec<(&'static ConfigKey, Value)>, ConfigError> {
     let mut keys = Vec::with_capacity(configs.len());
     for (name, text) in configs {
-        let key = find(scope, name)
-            .ok_or_else(|| ConfigError::config(format!("Unknown {unknown} config name: {name}")))?;
+        let key = find(scope, name).ok_or_else(|| {
+            let hint = hint(scope, name);
+            ConfigError::config(format!("Unknown {unknown} config name: {name}{hint}"))
+        })?;
         keys.push((key, text));
     }
     (keys.into_iter())
         .map(|(key, text)| Ok((key, key.parse(text).map_err(ConfigError::config)?)))
         .collect()
+}
+
+/// What was perhaps meant.
+fn hint(scope: Scope, name: &str) -> String {
+    suggest(scope, name).map_or_else(String::new, |near| format!("; did you mean {near}?"))
+}
+
+fn unknown_broker_key(name: &str) -> String {
+    match removed::why(name) {
+        Some(why) => format!("Unknown broker config name: {name}: {why}"),
+        None => format!(
+            "Unknown broker config name: {name}{}",
+            hint(Scope::Broker, name)
+        ),
+    }
 }
 
 /// Whether a key has this value although any but its default is refused.
@@ -167,11 +184,7 @@ pub fn broker(configs: &Configs, is_for_all: bool) -> Result<(), ConfigError> {
         .iter()
         .find_map(|(name, _, key)| key.is_none().then_some(*name))
     {
-        let hint = suggest(Scope::Broker, name);
-        let hint = hint.map_or(String::new(), |near| format!("; did you mean {near}?"));
-        return Err(ConfigError::request(format!(
-            "Unknown broker config name: {name}{hint}"
-        )));
+        return Err(ConfigError::request(unknown_broker_key(name)));
     }
     let mut values = Vec::with_capacity(keys.len());
     for (_, text, key) in &keys {
@@ -451,6 +464,28 @@ pub struct Problem {
     pub is_unknown: bool,
 }
 
+/// What is said in a broker's `server.properties` and changes nothing: keys without effect at another value than
+/// their default, and keys at their default that could not be set to anything else. In the words of a warning.
+#[must_use]
+pub fn without_effect(static_configs: &BTreeMap<String, String>) -> Vec<Problem> {
+    let told = static_configs.iter().filter_map(|(name, text)| {
+        let key = find(Scope::Broker, base_name(name))?;
+        let is_default = key.default.map(|text| key.parse(text)) == Some(key.parse(text));
+        let why = match key.status {
+            Status::NoEffect(why) if !is_default => why,
+            Status::Refused(why) if is_default => why,
+            _ => return None,
+        };
+        let value = if key.is_sensitive() { "[hidden]" } else { text };
+        Some(Problem {
+            key: name.clone(),
+            message: format!("{name}={value} has no effect: {why}"),
+            is_unknown: false,
+        })
+    });
+    told.collect()
+}
+
 /// Checks a broker's `server.properties`.
 #[must_use]
 pub fn file(static_configs: &BTreeMap<String, String>) -> Vec<Problem> {
@@ -465,9 +500,7 @@ pub fn file(static_configs: &BTreeMap<String, String>) -> Vec<Problem> {
             });
         };
         let Some(key) = find(Scope::Broker, base_name(name)) else {
-            let hint = suggest(Scope::Broker, name);
-            let hint = hint.map_or(String::new(), |near| format!("; did you mean {near}?"));
-            problem(format!("Unknown broker config name: {name}{hint}"), true);
+            problem(unknown_broker_key(name), true);
             continue;
         };
         match key.parse(text) {

@@ -4,11 +4,11 @@ use super::prelude::*;
 
 keys! {
     "log.dir" List "data" [Any] High ReadOnly
-        "The directory of the logs, if log.dirs is not set." Implemented;
+        "The directory of the logs, if log.dirs is not set." Partly(ONE_DIR);
     "log.dirs" List null [Any] High ReadOnly
-        "The directories of the logs, separated by commas." Implemented;
+        "The directories of the logs, separated by commas." Partly(ONE_DIR);
     "ottla.disk.reserve.bytes" Long "67108864" [AtLeast(0)] Medium ReadOnly
-        "Disk space that is left alone: with less free, produce requests are refused and everything else goes on." Implemented;
+        "Disk space that is kept back in the file disk-reserve and given up when the disk is full: then produce requests are refused, and retention, deletions, offsets and metadata go on in it." Implemented;
     "ottla.disk.direct" Boolean "true" [Any] Medium ReadOnly
         "Whether logs are written past the page cache, which is faster where the disk allows it." Implemented;
     "log.dir.failure.timeout.ms" Long "30000" [AtLeast(1)] Low ReadOnly
@@ -36,7 +36,7 @@ keys! {
     "log.retention.check.interval.ms" Long "300000" [AtLeast(1)] Medium ReadOnly
         "How often the broker looks for segments that may go." Implemented;
     "log.cleanup.policy" List "delete" [ListOf(&["compact", "delete"])] Medium ClusterWide
-        "What happens to old segments by default: delete, compact, or both." Implemented;
+        "What happens to old segments by default: delete, compact, or both." Partly(NOT_COMPACTED);
     "log.segment.delete.delay.ms" Long "60000" [AtLeast(0)] High ClusterWide
         "How long the files of a removed segment stay on the disk." NoEffect("The files of a removed segment go at once.");
     "log.index.size.max.bytes" Int "10485760" [AtLeast(4)] Medium ClusterWide
@@ -52,11 +52,11 @@ keys! {
     "log.message.timestamp.after.max.ms" Long "3600000" [AtLeast(0)] Medium ClusterWide
         "How far a record's timestamp may lie in the future." Implemented;
     "log.flush.interval.messages" Long "9223372036854775807" [AtLeast(1)] High ClusterWide
-        "After how many records a log is synced without being asked." NoEffect(SYNC);
+        "After how many records a log is synced whoever waits for it, by default of all topics; see flush.messages." Implemented;
     "log.flush.interval.ms" Long null [Any] High ClusterWide
-        "After how long a log is synced without being asked." NoEffect(SYNC);
+        "How long records may stay unsynced, by default of all topics; unset, log.flush.scheduler.interval.ms counts; see flush.ms." Implemented;
     "log.flush.scheduler.interval.ms" Long "9223372036854775807" [Any] High ReadOnly
-        "How often the broker looks for logs to sync." NoEffect(SYNC);
+        "How long records may stay unsynced where log.flush.interval.ms is not set: Ottla looks when it is due." Implemented;
     "log.flush.offset.checkpoint.interval.ms" Int "60000" [AtLeast(0)] High ReadOnly
         "How often the synced ends of the logs are noted." NoEffect(CHECKPOINT);
     "log.flush.start.offset.checkpoint.interval.ms" Int "60000" [AtLeast(0)] High ReadOnly

@@ -4,11 +4,11 @@ use super::prelude::*;
 
 keys! {
     "listeners" List "PLAINTEXT://:9092" [Any] High ReadOnly
-        "Where the broker listens: a comma-separated list of LISTENER://host:port; an empty host means every address." Implemented;
+        "Where the broker listens: a comma-separated list of LISTENER://host:port; an empty host means every address." Partly(PLAINTEXT);
     "advertised.listeners" List null [Any] High ReadOnly
         "The addresses told to clients, if they differ from where the broker listens." Implemented;
     "listener.security.protocol.map" String "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT" [Any] Low ReadOnly
-        "Which security protocol each listener name stands for." Implemented;
+        "Which security protocol each listener name stands for." Partly(PLAINTEXT);
     "inter.broker.listener.name" String null [Any] Medium ReadOnly
         "The listener that brokers use among themselves." NoEffect(ONE);
     "security.inter.broker.protocol" String "PLAINTEXT" [OneOf(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"])] Medium ReadOnly
@@ -20,7 +20,7 @@ keys! {
     "connections.max.idle.ms" Long "600000" [Any] Medium ReadOnly
         "How long a connection may be silent before the broker closes it." Implemented;
     "max.connections" Int "2147483647" [AtLeast(0)] Medium ReadOnly
-        "How many connections the broker accepts in all." Implemented;
+        "How many connections the broker accepts in all; unset, 80 % of the files that the process may have open." Implemented;
     "max.connections.per.ip" Int "2147483647" [AtLeast(0)] Medium ReadOnly
         "How many connections the broker accepts from one address." Implemented;
     "max.connections.per.ip.overrides" String "" [Any] Medium ClusterWide
@@ -48,7 +48,7 @@ keys! {
     "queued.max.requests" Int "500" [AtLeast(1)] High ReadOnly
         "How many requests may wait for a thread." NoEffect("Ottla bounds waiting requests by bytes, not by number.");
     "queued.max.request.bytes" Long "-1" [Any] Medium ReadOnly
-        "How many bytes of requests the broker holds at once before it stops reading from sockets; -1 lets the broker choose." Implemented;
+        "How many bytes of requests the broker holds at once before it stops reading from sockets; -1 stands for a quarter of the memory that the process may have." Implemented;
     "request.timeout.ms" Int "30000" [Any] High ReadOnly
         "How long the broker waits for the answer of another node." NoEffect(ONE);
     "max.request.partition.size.limit" Int "2000" [AtLeast(1)] Medium ReadOnly

@@ -10,7 +10,7 @@ keys! {
     "broker.rack" String null [Any] Medium ReadOnly
         "The rack or zone of the broker, told to clients." Implemented;
     "process.roles" List required [ListOf(&["broker", "controller"])] High ReadOnly
-        "What the node is: broker, controller or both." Implemented;
+        "What the node is: broker, controller or both." Partly(COMBINED);
     "auto.create.topics.enable" Boolean "true" [Any] High ReadOnly
         "Whether asking for a topic that does not exist creates it." Implemented;
     "delete.topic.enable" Boolean "true" [Any] High ReadOnly
@@ -26,7 +26,7 @@ keys! {
     "config.providers" List "" [Any] Low ClusterWide
         "Java classes that look values up elsewhere." Refused(JVM);
     "metric.reporters" List "org.apache.kafka.common.metrics.JmxReporter" [Any] Low ClusterWide
-        "Java classes that are told of metrics." NoEffect(METRICS);
+        "Java classes that are told of metrics." NoEffect(REPORTERS);
     "metrics.num.samples" Int "2" [AtLeast(1)] Low ReadOnly
         "How many samples a metric is averaged over." NoEffect(METRICS);
     "metrics.recording.level" String "INFO" [Any] Low ReadOnly
@@ -34,7 +34,7 @@ keys! {
     "metrics.sample.window.ms" Long "30000" [AtLeast(1)] Low ReadOnly
         "The length of a metric's sample." NoEffect(METRICS);
     "kafka.metrics.reporters" List "" [Any] Low ReadOnly
-        "Java classes that are told of the older kind of metrics." NoEffect(METRICS);
+        "Java classes that are told of the older kind of metrics." NoEffect(REPORTERS);
     "kafka.metrics.polling.interval.secs" Int "10" [AtLeast(1)] Low ReadOnly
         "How often those classes are called." NoEffect(METRICS);
     "controlled.shutdown.enable" Boolean "true" [Any] Medium ReadOnly

@@ -4,7 +4,7 @@ use super::prelude::*;
 
 keys! {
     "cleanup.policy" List "delete" [ListOf(&["compact", "delete"])] Medium ClusterWide
-        "What happens to old segments: delete, compact, or both. Of a compacted topic everything is kept for now; compaction itself comes later." Implemented;
+        "What happens to old segments: delete, compact, or both." Partly(NOT_COMPACTED);
     "compression.gzip.level" Int "-1" [BetweenOr(1, 9, -1)] Medium ClusterWide
         "The level at which the broker compresses with gzip." Implemented;
     "compression.lz4.level" Int "9" [Between(1, 17)] Medium ClusterWide
@@ -18,9 +18,9 @@ keys! {
     "file.delete.delay.ms" Long "60000" [AtLeast(0)] Medium ClusterWide
         "How long the files of a removed segment stay on the disk." NoEffect("The files of a removed segment go at once.");
     "flush.messages" Long "9223372036854775807" [AtLeast(1)] Medium ClusterWide
-        "After how many records the log is synced without being asked." NoEffect(SYNC);
+        "After how many records the log is synced whoever waits for it. With ottla.durability=synced it always is, before acks=all is answered; 1 means synced, whatever ottla.durability says." Implemented;
     "flush.ms" Long "9223372036854775807" [AtLeast(0)] Medium ClusterWide
-        "After how long the log is synced without being asked." NoEffect(SYNC);
+        "How long records may stay unsynced with ottla.durability=replicated. Without effect on when acks=all is answered; with synced they never wait." Implemented;
     "follower.replication.throttled.replicas" List "" [ThrottledReplicas] Medium ClusterWide
         "Which replicas fetch no faster than follower.replication.throttled.rate, as partition:broker." NoEffect(QUOTA);
     "index.interval.bytes" Int "4096" [AtLeast(0)] Medium ClusterWide

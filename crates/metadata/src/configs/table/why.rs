@@ -9,11 +9,15 @@ pub(super) const THREADS: &str = "Ottla runs one shard per core, and has no such
 pub(super) const PURGATORY: &str =
     "Ottla drops a waiting request when it is answered, and has nothing to sweep.";
 pub(super) const QUOTA: &str = "Ottla has no quotas yet.";
-pub(super) const METRICS: &str = "Ottla has its own metrics.";
-pub(super) const SYNC: &str = "Ottla syncs before it answers acks=all; see ottla.durability.";
+pub(super) const METRICS: &str = "Ottla exports no metrics yet.";
 pub(super) const CHECKPOINT: &str = "Ottla notes this when it changes.";
 pub(super) const COMPACT: &str = "Compaction comes later: of a compacted topic everything is kept.";
 pub(super) const METALOG: &str = "Ottla sizes its metadata log itself.";
+pub(super) const REPORTERS: &str = "Ottla loads no Java classes, and exports no metrics yet.";
+pub(super) const NOT_COMPACTED: &str = "Nothing is compacted yet: a topic with compact takes records with keys only, and keeps every one of them, unless delete is set too.";
+pub(super) const COMBINED: &str = "This version runs combined nodes only: broker,controller.";
+pub(super) const ONE_DIR: &str = "This version keeps its data in one directory.";
+pub(super) const PLAINTEXT: &str = "This version speaks PLAINTEXT only.";
 pub(super) const TEST: &str = "It exists for the tests of Apache Kafka.";
 pub(super) const LOADBUF: &str = "Ottla sizes its buffers by what they hold.";
 pub(super) const KIP848: &str = "The newer consumer protocol (KIP-848) comes later.";
