@@ -8,6 +8,8 @@ use bytes::Bytes;
 use protocol::frame::encode_response;
 use protocol::{ApiKey, Message};
 
+use crate::rejections::Closing;
+
 /// What becomes of a request.
 #[derive(Debug)]
 pub(crate) enum Outcome {
@@ -16,7 +18,7 @@ pub(crate) enum Outcome {
     /// Nothing goes out (produce with acks=0).
     Nothing,
     /// The connection is closed, for this reason.
-    Close(String),
+    Close(Closing),
 }
 
 /// A reply whose turn to be written has not come.
@@ -58,7 +60,9 @@ impl Responder {
             Ok(chunks) => Outcome::Frame(chunks),
             Err(error) => {
                 tracing::error!(api = self.key.name(), version, %error, "an answer cannot be encoded");
-                Outcome::Close(format!("the answer cannot be encoded: {error}"))
+                Outcome::Close(Closing::internal(format!(
+                    "the answer cannot be encoded: {error}"
+                )))
             }
         }
     }

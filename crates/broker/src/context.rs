@@ -8,9 +8,10 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use types::{LookupMap, TopicPartition};
 
 use crate::config::BrokerConfig;
-use crate::connection::QUEUE_UNIT_BYTES;
 use crate::controller_host::ControllerHandle;
 use crate::producer_ids::ProducerIds;
+use crate::rejections::Rejections;
+use crate::request_memory::RequestMemory;
 use crate::shard::ShardMessage;
 use crate::stopping::Stopping;
 use crate::view::View;
@@ -26,9 +27,9 @@ pub(crate) struct Context<E: Env> {
     pub producer_ids: ProducerIds,
     pub connection_slots: Arc<Semaphore>,
     pub fetch_session_slots: Arc<Semaphore>,
-    pub queued_requests: Arc<Semaphore>,
-    /// How many units `queued_requests` began with: a larger request takes them all.
-    pub queue_capacity: usize,
+    pub request_memory: RequestMemory,
+    /// What was refused, by reason.
+    pub rejections: Arc<Rejections>,
     /// Whether the disk has too little room left for produce.
     pub disk_low: watch::Receiver<bool>,
     pub stopping: Stopping,
@@ -78,9 +79,4 @@ pub(crate) fn shard_of(partition: &TopicPartition, shards: usize) -> usize {
     let id = u128::from_be_bytes(partition.topic_id.0);
     let folded = (id as u64) ^ ((id >> 64) as u64);
     (folded.wrapping_add(partition.partition.0 as u64) % shards as u64) as usize
-}
-
-/// Units of the queue of requests.
-pub(crate) fn queue_units(bytes: usize) -> usize {
-    (bytes / QUEUE_UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS)
 }

@@ -14,6 +14,7 @@ use crate::answer::{Outcome, Reply, Responder};
 use crate::api::{self, Call};
 use crate::connection::Peer;
 use crate::context::Context;
+use crate::rejections::{Closing, Reason};
 
 /// An API that this node serves.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +57,7 @@ pub(crate) const SERVED: &[Served] = &[
     served(ApiKey::SYNC_GROUP, 0, 5, 0),
     served(ApiKey::DESCRIBE_GROUPS, 0, 6, MIB),
     served(ApiKey::LIST_GROUPS, 0, 5, 64 * KIB),
+    served(ApiKey::SASL_HANDSHAKE, 0, 1, 4 * KIB),
     served(ApiKey::API_VERSIONS, 0, 4, 4 * KIB),
     served(ApiKey::CREATE_TOPICS, 2, 7, 8 * MIB),
     served(ApiKey::DELETE_TOPICS, 1, 6, 8 * MIB),
@@ -65,6 +67,7 @@ pub(crate) const SERVED: &[Served] = &[
     served(ApiKey::DESCRIBE_CONFIGS, 1, 4, 8 * MIB),
     served(ApiKey::ALTER_CONFIGS, 0, 2, 8 * MIB),
     served(ApiKey::DESCRIBE_LOG_DIRS, 1, 5, 8 * MIB),
+    served(ApiKey::SASL_AUTHENTICATE, 0, 2, 512 * KIB),
     served(ApiKey::CREATE_PARTITIONS, 0, 3, 8 * MIB),
     served(ApiKey::DELETE_GROUPS, 0, 2, MIB),
     served(ApiKey::INCREMENTAL_ALTER_CONFIGS, 0, 1, 8 * MIB),
@@ -90,8 +93,8 @@ pub(crate) fn frame_bytes_max(key: i16, general: usize) -> usize {
     }
 }
 
-fn close(reason: String) -> Reply {
-    Reply::Now(Outcome::Close(reason))
+fn close(reason: Reason, detail: impl Into<String>) -> Reply {
+    Reply::Now(Outcome::Close(Closing::new(reason, detail)))
 }
 
 /// Hands a frame (without its size) to its handler. When this returns, the request has its place in
@@ -103,7 +106,7 @@ pub(crate) async fn dispatch<E: Env>(
 ) -> Reply {
     // Key, version and correlation id come first in every header, whatever its version.
     if frame.len() < 8 {
-        return close("a request is too short for a header".into());
+        return close(Reason::Malformed, "a request is too short for a header");
     }
     let key = ApiKey(i16::from_be_bytes([frame[0], frame[1]]));
     let version = i16::from_be_bytes([frame[2], frame[3]]);
@@ -114,26 +117,27 @@ pub(crate) async fn dispatch<E: Env>(
         correlation_id,
     };
     let Some(served) = find(key.0) else {
-        return close(format!("API key {} is not served here", key.0));
+        let detail = format!("API key {} is not served here", key.0);
+        return close(Reason::UnknownApi, detail);
     };
     if !(served.min..=served.max).contains(&version) {
         if key == ApiKey::API_VERSIONS {
             return api::api_versions::unsupported(context, to);
         }
-        return close(format!(
-            "version {version} of {} is not supported",
-            key.name()
-        ));
+        let detail = format!("version {version} of {} is not supported", key.name());
+        return close(Reason::UnsupportedVersion, detail);
     }
     if key == ApiKey::PRODUCE && version < 3 {
-        return close(format!(
-            "version {version} of Produce is not supported any more"
-        ));
+        let detail = format!("version {version} of Produce is not supported any more");
+        return close(Reason::UnsupportedVersion, detail);
     }
     let mut reader = Reader::new(frame);
     let header = match decode_request_header(&mut reader) {
         Ok(header) => header,
-        Err(error) => return close(format!("a header of {}: {error}", key.name())),
+        Err(error) => {
+            let detail = format!("a header of {}: {error}", key.name());
+            return close(Reason::Malformed, detail);
+        }
     };
     let call = Call {
         context,
@@ -144,32 +148,39 @@ pub(crate) async fn dispatch<E: Env>(
     route(call, reader).await
 }
 
-/// Decodes a body. What follows it is ignored, as Kafka does, and noted.
-fn decode<M: Message>(reader: &mut Reader, to: Responder) -> Result<M, Reply> {
-    match M::decode(reader, to.version) {
+/// Decodes a body. What follows it is ignored, as Kafka does, counted, and said once to each client's owner.
+fn decode<M: Message, E: Env>(call: &mut Call<'_, E>, reader: &mut Reader) -> Result<M, Reply> {
+    let (key, version) = (call.to.key, call.to.version);
+    match M::decode(reader, version) {
         Ok(request) => {
-            if reader.remaining() > 0 {
-                tracing::debug!(
-                    api = to.key.name(),
-                    version = to.version,
-                    bytes = reader.remaining(),
-                    "a request is followed by bytes that belong to nothing"
-                );
+            let bytes = reader.remaining();
+            if bytes > 0 && call.context.rejections.count(Reason::TrailingBytes) {
+                let is_first = !std::mem::replace(&mut call.peer.told_trailing_bytes, true);
+                if is_first {
+                    tracing::warn!(
+                        connection = call.peer.id,
+                        addr = %call.peer.addr,
+                        client_id = call.client_id.as_deref(),
+                        api = key.name(),
+                        version,
+                        bytes,
+                        "a client's requests are followed by bytes that belong to nothing"
+                    );
+                }
             }
             Ok(request)
         }
-        Err(error) => Err(close(format!(
-            "a request of {} version {}: {error}",
-            to.key.name(),
-            to.version
-        ))),
+        Err(error) => {
+            let detail = format!("a request of {} version {version}: {error}", key.name());
+            Err(close(Reason::Malformed, detail))
+        }
     }
 }
 
-async fn route<E: Env>(call: Call<'_, E>, mut reader: Reader) -> Reply {
+async fn route<E: Env>(mut call: Call<'_, E>, mut reader: Reader) -> Reply {
     macro_rules! handle {
         ($handler:path) => {
-            match decode(&mut reader, call.to) {
+            match decode(&mut call, &mut reader) {
                 Ok(request) => $handler(call, request).await,
                 Err(refused) => refused,
             }
@@ -190,6 +201,8 @@ async fn route<E: Env>(call: Call<'_, E>, mut reader: Reader) -> Reply {
         ApiKey::DESCRIBE_GROUPS => handle!(api::describe_groups::handle),
         ApiKey::LIST_GROUPS => handle!(api::list_groups::handle),
         ApiKey::API_VERSIONS => handle!(api::api_versions::handle),
+        ApiKey::SASL_HANDSHAKE => handle!(api::sasl::handshake),
+        ApiKey::SASL_AUTHENTICATE => handle!(api::sasl::authenticate),
         ApiKey::CREATE_TOPICS => handle!(api::topics::create),
         ApiKey::DELETE_TOPICS => handle!(api::topics::delete),
         ApiKey::CREATE_PARTITIONS => handle!(api::topics::create_partitions),
@@ -209,7 +222,10 @@ async fn route<E: Env>(call: Call<'_, E>, mut reader: Reader) -> Reply {
         ApiKey::LIST_CONFIG_RESOURCES => handle!(api::list_config_resources::handle),
         ApiKey::DESCRIBE_TOPIC_PARTITIONS => handle!(api::describe_topic_partitions::handle),
         // Unreachable as long as this match covers the table above, which a test checks.
-        _ => close(format!("{} has no handler", call.to.key.name())),
+        _ => close(
+            Reason::Internal,
+            format!("{} has no handler", call.to.key.name()),
+        ),
     }
 }
 

@@ -23,6 +23,9 @@ mod listener;
 
 mod connection;
 
+mod rejections;
+mod request_memory;
+
 mod answer;
 mod dispatch;
 

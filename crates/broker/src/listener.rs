@@ -4,14 +4,20 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use env::{Clock, Connection, Env, Listener, Network, Spawner, race};
+use env::{Clock, Connection, Env, Listener, Mono, Network, Spawner, race};
 
 use crate::connection;
 use crate::context::Context;
+use crate::rejections::Reason;
 
-/// Counts the connections of each address; shared with the guards that uncount them.
+/// How long a listener rests after a connection could not be had: the first time, and at most.
+const REST_MS: (i64, i64) = (50, 1_000);
+/// How often it says that this goes on.
+const SAY_MS: i64 = 60_000;
+
+/// Counts the connections of each address, over all listeners; shared with the guards that uncount them.
 #[derive(Clone, Default)]
-struct PerAddress(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
+pub(crate) struct PerAddress(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
 
 struct Counted {
     counts: PerAddress,
@@ -46,31 +52,42 @@ impl Drop for Counted {
 }
 
 /// Accepts on `listener` until the task is aborted.
+///
+/// A connection beyond `max.connections` is accepted and then waits to be served, as in Kafka; further
+/// ones stay in the kernel's backlog. Waiting for a slot first would let each listener keep one that
+/// another could use.
 pub(crate) async fn accept_loop<E: Env>(
     context: Arc<Context<E>>,
     mut listener: <E::Network as Network>::Listener,
     index: usize,
+    per_address: PerAddress,
 ) {
-    let per_address = PerAddress::default();
     let limits = &context.config.limits;
+    let mut trouble = Trouble::default();
     loop {
-        // Waiting for a slot before accepting leaves further clients in the kernel's backlog.
-        let Ok(slot) = context.connection_slots.clone().acquire_owned().await else {
-            return;
-        };
         let connection = match listener.accept().await {
             Ok(connection) => connection,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                // Want of descriptors or memory passes when connections end. The one that could not be
+                // had waits in the backlog, and trying at once would only burn a processor.
                 let clock = context.env.clock();
-                clock.sleep_until(clock.mono().after_ms(10)).await;
+                let rest = trouble.again(clock.mono(), &error);
+                clock.sleep_until(clock.mono().after_ms(rest)).await;
                 continue;
             }
         };
+        trouble.over();
         let peer = connection.peer_addr();
         let Some(counted) = per_address.count(peer.ip(), limits.connections_per_ip_max) else {
-            tracing::info!(%peer, "refused: too many connections from this address");
+            let reason = Reason::ConnectionsPerIp;
+            if context.rejections.count(reason) {
+                let reason = reason.label();
+                tracing::info!(%peer, reason, "refused: too many connections from this address");
+            }
             continue;
+        };
+        let Ok(slot) = context.connection_slots.clone().acquire_owned().await else {
+            return;
         };
         let id = context.next_connection_id();
         let serving = connection::serve(context.clone(), connection, id, index);
@@ -79,5 +96,33 @@ pub(crate) async fn accept_loop<E: Env>(
             race(stopping.wait(), serving).await;
             drop((slot, counted));
         });
+    }
+}
+
+/// Connections that cannot be had: said when it begins, each minute while it goes on, and when it is over.
+#[derive(Default)]
+struct Trouble {
+    failures: u64,
+    rest_ms: i64,
+    said: Mono,
+}
+
+impl Trouble {
+    /// It failed again; gives how long to rest.
+    fn again(&mut self, now: Mono, error: &std::io::Error) -> i64 {
+        self.failures += 1;
+        if self.failures == 1 || now >= self.said.after_ms(SAY_MS) {
+            self.said = now;
+            tracing::warn!(%error, failures = self.failures, "connections cannot be accepted");
+        }
+        self.rest_ms = (self.rest_ms * 2).clamp(REST_MS.0, REST_MS.1);
+        self.rest_ms
+    }
+
+    fn over(&mut self) {
+        if self.failures > 0 {
+            tracing::info!(failures = self.failures, "connections are accepted again");
+        }
+        *self = Trouble::default();
     }
 }

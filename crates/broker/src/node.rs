@@ -16,14 +16,17 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use types::{ClusterId, NextOffset, PartitionIndex, Uuid};
 
 use crate::config::BrokerConfig;
-use crate::context::{Context, queue_units};
+use crate::connection::READ_BYTES;
+use crate::context::Context;
 use crate::controller_host::{ControllerError, ControllerHandle, ControllerHost, ControllerParts};
 use crate::disk_watch;
-use crate::listener;
+use crate::listener::{self, PerAddress};
 use crate::producer_ids::ProducerIds;
 use crate::publish::Publisher;
 use crate::quorum_state::QuorumStateFile;
 use crate::registration;
+use crate::rejections::{self, Rejections};
+use crate::request_memory::RequestMemory;
 use crate::shard::{Shard, ShardConfig, ShardMessage, open_or_create};
 use crate::stopping::{Stop, stop};
 use crate::view::View;
@@ -62,6 +65,7 @@ pub enum StartError {
 pub struct Node<E: Env> {
     context: Arc<Context<E>>,
     stop: Stop,
+    /// Listeners, and what counts for them.
     accepting: Vec<<E::Spawner as Spawner>::Task>,
     watching: <E::Spawner as Spawner>::Task,
     shards: Vec<<E::Spawner as Spawner>::Task>,
@@ -208,8 +212,8 @@ impl<E: Env> Node<E> {
 
         let (stop, stopping) = stop();
         let limits = config.limits.clone();
-        let queue_capacity = queue_units(limits.queued_request_bytes_max);
         let producer_ids = ProducerIds::new(handle.clone(), config.node_id, broker_epoch);
+        let rejections = Arc::new(Rejections::new());
         let context = Arc::new(Context {
             env: env.clone(),
             config,
@@ -221,21 +225,25 @@ impl<E: Env> Node<E> {
                 limits.connections_max.min(Semaphore::MAX_PERMITS),
             )),
             fetch_session_slots: Arc::new(Semaphore::new(limits.fetch_sessions_max)),
-            queued_requests: Arc::new(Semaphore::new(queue_capacity)),
-            queue_capacity,
+            request_memory: RequestMemory::new(limits.queued_request_bytes_max, READ_BYTES),
+            rejections: rejections.clone(),
             disk_low,
             stopping,
             bound_ports,
             connection_ids: AtomicU64::new(1),
         });
-        let accepting = listeners
+        let per_address = PerAddress::default();
+        let mut accepting: Vec<_> = listeners
             .into_iter()
             .enumerate()
             .map(|(index, listener)| {
-                let accept = listener::accept_loop(context.clone(), listener, index);
+                let accept =
+                    listener::accept_loop(context.clone(), listener, index, per_address.clone());
                 env.spawner().spawn("listener", accept)
             })
             .collect();
+        let report = rejections::report(env.clone(), rejections);
+        accepting.push(env.spawner().spawn("rejections", report));
         Ok(Node {
             context,
             stop,
@@ -258,6 +266,13 @@ impl<E: Env> Node<E> {
     #[must_use]
     pub fn cluster_id(&self) -> ClusterId {
         self.cluster_id
+    }
+
+    /// How many connections and requests were refused so far, by reason; reasons that never occurred are
+    /// left out.
+    #[must_use]
+    pub fn rejections(&self) -> Vec<(&'static str, u64)> {
+        self.context.rejections.totals()
     }
 
     /// Completes when the node cannot go on.

@@ -5,6 +5,7 @@ use protocol::{AlterConfigsRequest, IncrementalAlterConfigsRequest};
 
 use super::Call;
 use crate::answer::{Outcome, Reply};
+use crate::rejections::Closing;
 
 pub(crate) async fn incremental<E: Env>(
     call: Call<'_, E>,
@@ -14,7 +15,7 @@ pub(crate) async fn incremental<E: Env>(
     Reply::Later(Box::pin(async move {
         match controller.incremental_alter_configs(request).await {
             Ok(response) => to.frame(&response),
-            Err(error) => Outcome::Close(error.to_string()),
+            Err(error) => Outcome::Close(Closing::internal(error)),
         }
     }))
 }
@@ -24,7 +25,7 @@ pub(crate) async fn replace<E: Env>(call: Call<'_, E>, request: AlterConfigsRequ
     Reply::Later(Box::pin(async move {
         match controller.alter_configs(request).await {
             Ok(response) => to.frame(&response),
-            Err(error) => Outcome::Close(error.to_string()),
+            Err(error) => Outcome::Close(Closing::internal(error)),
         }
     }))
 }

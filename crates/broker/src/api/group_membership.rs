@@ -7,6 +7,7 @@ use protocol::{HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, Str, SyncG
 use super::Call;
 use crate::answer::{Outcome, Reply};
 use crate::coordinators;
+use crate::rejections::Closing;
 
 pub(crate) async fn join<E: Env>(call: Call<'_, E>, request: JoinGroupRequest) -> Reply {
     let request = Request::JoinGroup {
@@ -41,7 +42,9 @@ async fn ask<E: Env>(call: Call<'_, E>, request: Request) -> Reply {
             Response::SyncGroup(response) => to.frame(&response),
             Response::Heartbeat(response) => to.frame(&response),
             Response::LeaveGroup(response) => to.frame(&response),
-            other => Outcome::Close(format!("a coordinator answered {other:?}")),
+            other => Outcome::Close(Closing::internal(format!(
+                "a coordinator answered {other:?}"
+            ))),
         }
     }))
 }

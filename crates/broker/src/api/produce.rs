@@ -22,6 +22,7 @@ use types::{ErrorCode, PartitionIndex, TimestampMs, TopicPartition};
 use super::Call;
 use crate::answer::{Outcome, Reply};
 use crate::policy;
+use crate::rejections::{Closing, Reason};
 use crate::shard::{Produce, ProduceAnswer, ShardMessage};
 use crate::view::TopicView;
 
@@ -127,9 +128,12 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: ProduceRequest) -
                 .find(|partition| partition.error_code != 0);
             // With acks=0 there is no other way to tell the client.
             return match failed {
-                Some(failed) => Outcome::Close(format!(
-                    "a produce request with acks=0 failed: {}",
-                    ErrorCode(failed.error_code)
+                Some(failed) => Outcome::Close(Closing::new(
+                    Reason::UnansweredProduce,
+                    format!(
+                        "a produce request with acks=0 failed: {}",
+                        ErrorCode(failed.error_code)
+                    ),
                 )),
                 None => Outcome::Nothing,
             };

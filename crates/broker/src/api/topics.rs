@@ -9,13 +9,14 @@ use types::ErrorCode;
 
 use super::Call;
 use crate::answer::{Outcome, Reply};
+use crate::rejections::Closing;
 
 pub(crate) async fn create<E: Env>(call: Call<'_, E>, request: CreateTopicsRequest) -> Reply {
     let (to, controller) = (call.to, call.context.controller.clone());
     Reply::Later(Box::pin(async move {
         match controller.create_topics(request).await {
             Ok(response) => to.frame::<CreateTopicsResponse>(&response),
-            Err(error) => Outcome::Close(error.to_string()),
+            Err(error) => Outcome::Close(Closing::internal(error)),
         }
     }))
 }
@@ -36,7 +37,7 @@ pub(crate) async fn delete<E: Env>(call: Call<'_, E>, request: DeleteTopicsReque
                 }
                 to.frame(&response)
             }
-            Err(error) => Outcome::Close(error.to_string()),
+            Err(error) => Outcome::Close(Closing::internal(error)),
         }
     }))
 }
@@ -49,7 +50,7 @@ pub(crate) async fn create_partitions<E: Env>(
     Reply::Later(Box::pin(async move {
         match controller.create_partitions(request).await {
             Ok(response) => to.frame(&response),
-            Err(error) => Outcome::Close(error.to_string()),
+            Err(error) => Outcome::Close(Closing::internal(error)),
         }
     }))
 }

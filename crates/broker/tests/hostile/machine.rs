@@ -1,0 +1,241 @@
+//! A simulated machine on which a process may have only so many files open.
+
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use env::{Allocation, Disk, DiskEntry, Env, File, OpenOptions, SyncKind};
+use world::SimEnv;
+
+/// `EMFILE`.
+const TOO_MANY_OPEN_FILES: i32 = 24;
+
+/// How many files are open, and how many may be.
+#[derive(Debug)]
+pub struct Descriptors {
+    open: AtomicUsize,
+    limit: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+impl Descriptors {
+    /// No limit.
+    pub fn unlimited() -> Arc<Descriptors> {
+        Arc::new(Descriptors {
+            open: AtomicUsize::new(0),
+            limit: AtomicUsize::new(usize::MAX),
+            refused: AtomicUsize::new(0),
+        })
+    }
+
+    /// So many may be open from now on.
+    pub fn allow(&self, files: usize) {
+        self.limit.store(files, Ordering::Relaxed);
+    }
+
+    /// How many are open.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// How many opens were refused.
+    pub fn refused(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+/// One open file. It closes when the last handle on it is dropped.
+struct Open(Arc<Descriptors>);
+
+impl Open {
+    fn take(descriptors: &Arc<Descriptors>) -> io::Result<Arc<Open>> {
+        let limit = descriptors.limit.load(Ordering::Relaxed);
+        if descriptors.open() >= limit {
+            descriptors.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(io::Error::from_raw_os_error(TOO_MANY_OPEN_FILES));
+        }
+        descriptors.open.fetch_add(1, Ordering::Relaxed);
+        Ok(Arc::new(Open(descriptors.clone())))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The world, but for its disk.
+#[derive(Clone)]
+pub struct Machine {
+    world: SimEnv,
+    disk: MachineDisk,
+}
+
+impl Machine {
+    /// The same world, with a limit on open files.
+    pub fn new(world: SimEnv, descriptors: Arc<Descriptors>) -> Machine {
+        let disk = MachineDisk {
+            inner: world.disk().clone(),
+            descriptors,
+        };
+        Machine { world, disk }
+    }
+}
+
+impl Env for Machine {
+    type Clock = <SimEnv as Env>::Clock;
+    type Entropy = <SimEnv as Env>::Entropy;
+    type Network = <SimEnv as Env>::Network;
+    type Disk = MachineDisk;
+    type Spawner = <SimEnv as Env>::Spawner;
+
+    const SIM: bool = true;
+
+    fn clock(&self) -> &Self::Clock {
+        self.world.clock()
+    }
+
+    fn entropy(&self) -> &Self::Entropy {
+        self.world.entropy()
+    }
+
+    fn network(&self) -> &Self::Network {
+        self.world.network()
+    }
+
+    fn disk(&self) -> &MachineDisk {
+        &self.disk
+    }
+
+    fn spawner(&self) -> &Self::Spawner {
+        self.world.spawner()
+    }
+}
+
+/// The world's disk, with a limit on open files. Listing and syncing a directory opens it for a moment.
+#[derive(Clone)]
+pub struct MachineDisk {
+    inner: <SimEnv as Env>::Disk,
+    descriptors: Arc<Descriptors>,
+}
+
+/// An open file.
+#[derive(Clone)]
+pub struct MachineFile {
+    inner: <<SimEnv as Env>::Disk as Disk>::File,
+    _open: Arc<Open>,
+}
+
+impl MachineDisk {
+    /// Does what needs a descriptor for as long as it takes.
+    fn briefly<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = io::Result<T>> + Send + 'static,
+    ) -> impl Future<Output = io::Result<T>> + Send + 'static {
+        let open = Open::take(&self.descriptors);
+        async move {
+            let _open = open?;
+            call.await
+        }
+    }
+}
+
+impl Disk for MachineDisk {
+    type File = MachineFile;
+
+    fn open(
+        &self,
+        path: &Path,
+        options: OpenOptions,
+    ) -> impl Future<Output = io::Result<MachineFile>> + Send + 'static {
+        let open = Open::take(&self.descriptors);
+        let inner = self.inner.open(path, options);
+        async move {
+            let open = open?;
+            let inner = inner.await?;
+            Ok(MachineFile { inner, _open: open })
+        }
+    }
+
+    fn rename(
+        &self,
+        from: &Path,
+        to: &Path,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        self.inner.rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        self.inner.remove_file(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        self.inner.remove_dir(path)
+    }
+
+    fn create_dir_all(&self, path: &Path) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        self.inner.create_dir_all(path)
+    }
+
+    fn list(
+        &self,
+        path: &Path,
+    ) -> impl Future<Output = io::Result<Vec<DiskEntry>>> + Send + 'static {
+        self.briefly(self.inner.list(path))
+    }
+
+    fn sync_dir(&self, path: &Path) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        self.briefly(self.inner.sync_dir(path))
+    }
+
+    fn free_bytes(&self, path: &Path) -> impl Future<Output = io::Result<u64>> + Send + 'static {
+        self.inner.free_bytes(path)
+    }
+
+    fn lock_dir(&self, path: &Path) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        self.inner.lock_dir(path)
+    }
+}
+
+impl File for MachineFile {
+    fn read_at(
+        &self,
+        offset: u64,
+        len: usize,
+    ) -> impl Future<Output = io::Result<Bytes>> + Send + 'static {
+        self.inner.read_at(offset, len)
+    }
+
+    fn write_at(
+        &self,
+        offset: u64,
+        buffers: Vec<Bytes>,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        self.inner.write_at(offset, buffers)
+    }
+
+    fn sync(&self, kind: SyncKind) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        self.inner.sync(kind)
+    }
+
+    fn allocate(
+        &self,
+        offset: u64,
+        len: u64,
+        allocation: Allocation,
+    ) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        self.inner.allocate(offset, len, allocation)
+    }
+
+    fn set_len(&self, len: u64) -> impl Future<Output = io::Result<()>> + Send + 'static {
+        self.inner.set_len(len)
+    }
+
+    fn len(&self) -> impl Future<Output = io::Result<u64>> + Send + 'static {
+        self.inner.len()
+    }
+}

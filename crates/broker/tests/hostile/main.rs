@@ -1,0 +1,13 @@
+//! Clients that ask for too much, by mistake or by intent, against a broker in a simulated world: hours pass
+//! in milliseconds, and what a client sees is bytes.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+extern crate ottla_broker as broker;
+
+mod machine;
+mod site;
+
+mod bad_input;
+mod connections;
+mod memory;
+mod slow;
