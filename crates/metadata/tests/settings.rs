@@ -278,7 +278,8 @@ fn a_sync_after_every_record_is_synced() {
         Some("1"),
     );
     let durability = |lines: &[(&str, &str)]| {
-        let all = image.topic_configs(BrokerId(1), &file(lines));
+        let lines = file(lines);
+        let all = image.topic_configs(BrokerId(1), &lines);
         (all.of("t").durability, all.of("u").durability)
     };
     let weak = ("ottla.durability", "replicated");
