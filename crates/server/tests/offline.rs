@@ -437,6 +437,54 @@ fn the_version_has_every_form() {
 }
 
 #[test]
+fn what_kafka_has_no_more_is_told_as_such() {
+    let ran = run(&["serve", "-X", "zookeeper.connect=localhost:2181"]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("zookeeper.connect: Kafka 4 removed ZooKeeper")
+            && ran.stderr.contains("--lenient"),
+        "{}",
+        ran.stderr
+    );
+    for args in [
+        &["explain", "zookeeper.connect"][..],
+        &["config", "explain", "zookeeper.connect"],
+    ] {
+        let ran = run(args);
+        assert!(
+            ran.code == 4 && ran.stderr.contains("Kafka 4 removed ZooKeeper"),
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn what_ottla_cannot_do_keeps_a_node_from_starting_and_says_why() {
+    let ran = run(&[
+        "serve",
+        "-X",
+        "ssl.keystore.location=/etc/kafka/key.jks",
+        "-X",
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "-X",
+        "num.partitions=none",
+    ]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    for part in [
+        "ssl.keystore.location cannot be set to /etc/kafka/key.jks: Ottla has no TLS",
+        "authorizer.class.name cannot be set to",
+        "Invalid value none for configuration num.partitions",
+        "(from command line)",
+    ] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    // That a key is known is not the question.
+    assert!(!ran.stderr.contains("--lenient"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_setting_that_nobody_knows_keeps_a_node_from_starting() {
     let ran = run(&["serve", "-X", "log.retention.hour=3"]);
     assert_eq!(ran.code, 2, "{}", ran.stderr);

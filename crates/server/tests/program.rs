@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use common::{Node, run};
+use common::{Node, TempDir, run};
 use serde_json::Value;
 
 fn lines(text: &str) -> Vec<Value> {
@@ -480,4 +480,41 @@ fn an_interrupted_member_commits_what_it_printed() {
         (&group[0]["state"], &group[0]["lag"]),
         (&Value::from("Empty"), &Value::from(0))
     );
+}
+
+/// Keys that are taken and do nothing are told once each, at the start; those at their defaults are not told.
+#[test]
+fn what_has_no_effect_is_told_once() {
+    let dir = TempDir::new();
+    let mut child = common::command()
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(dir.join("data"))
+        .args(["-X", "metric.reporters=com.example.Reporter"])
+        .args(["-X", "ssl.keystore.type=JKS"])
+        .args(["-X", "num.io.threads=16"])
+        .args(["-X", "num.network.threads=3"])
+        .env("KAFKA_NUM_IO_THREADS", "4")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut ready)
+        .unwrap();
+    child.kill().unwrap();
+    let told = child.wait_with_output().unwrap().stderr;
+    let told = String::from_utf8(told).unwrap();
+    assert!(ready.starts_with("ready: "), "{ready}{told}");
+    let warnings: Vec<&str> = told.lines().filter(|line| line.contains("WARN")).collect();
+    for text in [
+        "metric.reporters=com.example.Reporter has no effect: Ottla loads no Java classes",
+        "ssl.keystore.type=JKS has no effect: Ottla has no TLS",
+        "num.io.threads=16 has no effect: Ottla runs one shard per core",
+    ] {
+        let count = warnings.iter().filter(|line| line.contains(text)).count();
+        assert_eq!(count, 1, "{text}: {told}");
+    }
+    assert!(!told.contains("num.network.threads"), "{told}");
 }

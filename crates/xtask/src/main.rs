@@ -12,6 +12,7 @@ mod codegen;
 mod conformance;
 mod layers;
 mod licences;
+mod settings;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ usage: cargo xtask COMMAND
   codegen [--check]     crates/protocol/src/generated from crates/protocol/schemas
   conformance ...       record Kafka's answers, compare others with them (tests/conformance/README.md)
   licences              what we build on is allowed by deny.toml
+  settings [--check]    docs/operating/settings.md from the table of settings
   layers                which crate may depend on which, and what its code may not say (docs/ARCHITECTURE.md)
   tidy                  paths and links in docs, file sizes, module docs, left-overs";
 
@@ -54,6 +56,8 @@ fn run(args: &[&str]) -> Result<()> {
         ["layers"] => layers::run(&root),
         ["licences"] => licences::run(&root),
         ["conformance", rest @ ..] => conformance::run(&root, rest),
+        ["settings"] => settings::run(&root, false),
+        ["settings", "--check"] => settings::run(&root, true),
         ["tidy"] => tidy::run(&root),
         _ => bail!("{USAGE}"),
     }
@@ -68,6 +72,7 @@ fn root() -> Result<PathBuf> {
 
 fn fix(root: &Path) -> Result<()> {
     codegen::run(root, false)?;
+    settings::run(root, false)?;
     // Adds to fuzz/Cargo.lock what our crates have come to need; CI takes it as it is.
     cargo(
         root,

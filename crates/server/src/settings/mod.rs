@@ -15,6 +15,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use metadata::configs::validate::{self, Problem};
 
 /// Where a value was said.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,32 +99,46 @@ impl Settings {
     }
 
     /// Checks every key against the table. An unknown key is an error, or with `lenient` a warning:
-    /// a misspelt setting that is silently ignored is found out on the worst day.
+    /// a misspelt setting that is silently ignored is found out on the worst day. What is known and changes nothing
+    /// is a warning.
     pub(crate) fn check(&self, lenient: bool) -> Result<Vec<String>> {
+        let settings = self.effective();
         let mut warnings = Vec::new();
         let mut errors = Vec::new();
-        for problem in metadata::configs::validate::file(&self.effective()) {
+        let mut is_unknown = false;
+        for problem in validate::file(&settings) {
             if node::OWN_KEYS.contains(&problem.key.as_str()) {
                 continue;
             }
-            let origin = self
-                .layers(&problem.key)
-                .next()
-                .map(|(origin, _)| origin.to_string());
-            let text = format!("{} (from {})", problem.message, origin.unwrap_or_default());
+            let text = self.told(&problem);
             if problem.is_unknown && lenient {
                 warnings.push(text);
             } else {
+                is_unknown |= problem.is_unknown;
                 errors.push(text);
             }
         }
         if !errors.is_empty() {
+            let next = match is_unknown {
+                true => "correct it, or leave it out; `--lenient` lets unknown keys pass",
+                false => "correct it; `ottla config explain KEY` shows what a key takes",
+            };
             bail!(
-                "the configuration cannot be used:\n  {}\nnext: correct it; `--lenient` lets unknown keys pass",
+                "the configuration cannot be used:\n  {}\nnext: {next}",
                 errors.join("\n  ")
             );
         }
+        let without_effect = validate::without_effect(&settings);
+        warnings.extend(without_effect.iter().map(|problem| self.told(problem)));
         Ok(warnings)
+    }
+
+    /// A problem, and where its key was set.
+    fn told(&self, problem: &Problem) -> String {
+        match self.layers(&problem.key).next() {
+            Some((origin, _)) => format!("{} (from {origin})", problem.message),
+            None => problem.message.clone(),
+        }
     }
 }
 

@@ -60,9 +60,9 @@ rows! {
         importance: String,
         /// When it can be changed: `read-only`, `per-broker` or `cluster-wide`.
         update: String,
-        /// What comes of it: `implemented`, `no-effect` or `refused`.
+        /// What comes of it: `implemented`, `partly`, `no-effect` or `refused`.
         status: String,
-        /// Why it has no effect or is refused.
+        /// What is missing, or why it has no effect or is refused.
         status_reason: Option<String>,
         /// The value that counts here.
         value: Option<String>,
@@ -93,9 +93,10 @@ pub(crate) fn run(args: &ExplainKey, output: Output) -> Result<Exit> {
         let near = SCOPES
             .iter()
             .find_map(|(scope, _)| configs::suggest(*scope, key));
-        return Err(match near {
-            Some(near) => failure.next(format!("did you mean `{near}`?")),
-            None => failure,
+        return Err(match (configs::removed::why(key.trim()), near) {
+            (Some(why), _) => failure.next(why),
+            (None, Some(near)) => failure.next(format!("did you mean `{near}`?")),
+            (None, None) => failure,
         }
         .into());
     }
@@ -167,25 +168,10 @@ fn explained(scope: Scope, scope_text: &str, key: &ConfigKey, settings: &Setting
     };
     let fallback = (names.is_empty()).then_some((key.name, key.default));
     let layers = layers(names, fallback, key.is_sensitive(), settings);
-    // A topic counts in milliseconds what its broker may be told in hours.
-    let unit = |layer: &Layer| {
-        let names = behind.map(family).unwrap_or_default();
-        names
-            .iter()
-            .find(|(name, _)| *name == layer.key)
-            .map_or(1, |(_, unit)| *unit)
-    };
-    let value = layers.iter().find(|layer| layer.wins).and_then(|layer| {
-        let number = layer.value.as_ref()?.trim().parse::<i64>().ok();
-        match (scope, unit(layer), number) {
-            (Scope::Topic, unit, Some(number)) if unit > 1 && number >= 0 => {
-                Some(number.saturating_mul(unit).to_string())
-            }
-            _ => layer.value.clone(),
-        }
-    });
+    let value = value(scope, key.name, behind, &layers);
     let (status, status_reason) = match key.status {
         Status::Implemented => ("implemented", None),
+        Status::Partly(why) => ("partly", Some(why.to_owned())),
         Status::NoEffect(why) => ("no-effect", Some(why.to_owned())),
         Status::Refused(why) => ("refused", Some(why.to_owned())),
     };
@@ -214,6 +200,34 @@ fn explained(scope: Scope, scope_text: &str, key: &ConfigKey, settings: &Setting
         value,
         layers,
     }
+}
+
+/// The value that counts, in the unit of the key that was asked about: a topic counts in milliseconds what its broker
+/// may be told in hours. Of a broker's key in whose unit it cannot be told, what DescribeConfigs shows: its own.
+fn value(scope: Scope, name: &str, behind: Option<&str>, layers: &[Layer]) -> Option<String> {
+    let units = behind.map(family).unwrap_or_default();
+    let unit = |name: &str| {
+        let found = units.iter().find(|(other, _)| *other == name);
+        found.map_or(1, |(_, unit)| *unit)
+    };
+    let won = layers.iter().find(|layer| layer.wins)?;
+    let own_unit = match scope {
+        Scope::Broker => unit(name),
+        _ => 1,
+    };
+    if unit(&won.key) == own_unit {
+        return won.value.clone();
+    }
+    let number = won.value.as_ref()?.trim().parse::<i64>().ok()?;
+    if number < 0 {
+        return Some(number.to_string());
+    }
+    let ms = number.saturating_mul(unit(&won.key));
+    if ms % own_unit == 0 {
+        return Some((ms / own_unit).to_string());
+    }
+    let own = layers.iter().find(|layer| layer.key == name);
+    own.and_then(|layer| layer.value.clone())
 }
 
 fn winner(layers: &[Layer]) -> Option<String> {
@@ -360,11 +374,26 @@ mod tests {
     #[test]
     fn a_finer_unit_wins_over_a_stronger_place() {
         let said = settings(&[("log.retention.ms", "5"), ("log.retention.hours", "1")]);
-        for name in ["retention.ms", "log.retention.hours"] {
+        for (name, value) in [
+            ("retention.ms", "5"),
+            ("log.retention.ms", "5"),
+            // Five milliseconds are no number of hours.
+            ("log.retention.hours", "1"),
+        ] {
             let found = keys(name, &said);
-            assert_eq!(found[0].value.as_deref(), Some("5"), "{name}");
+            assert_eq!(found[0].value.as_deref(), Some(value), "{name}");
             assert_eq!(found[0].layers[1].key, "log.retention.hours");
+            assert!(found[0].layers[0].wins, "{name}");
         }
+        let said = settings(&[("log.retention.ms", "7200000"), ("log.roll.hours", "-1")]);
+        let value = |name: &str| keys(name, &said)[0].value.clone().unwrap();
+        assert_eq!(value("log.retention.minutes"), "120");
+        assert_eq!(value("log.retention.hours"), "2");
+        assert_eq!(value("segment.ms"), "-1");
+        let value = |name: &str| keys(name, &Settings::default())[0].value.clone().unwrap();
+        assert_eq!(value("log.retention.ms"), "604800000");
+        assert_eq!(value("log.retention.minutes"), "10080");
+        assert_eq!(value("log.retention.hours"), "168");
         // What a topic counts in milliseconds may be said in hours.
         let said = settings(&[("log.retention.hours", "2")]);
         assert_eq!(

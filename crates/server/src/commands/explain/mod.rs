@@ -67,6 +67,9 @@ pub(crate) fn run(args: &Explain, output: Output) -> Result<Exit> {
         Exit::NotFound,
         format!("`{what}` is neither an error nor a setting"),
     );
+    if let Some(why) = configs::removed::why(what) {
+        return Err(failure.next(why).into());
+    }
     Err(match suggest(what) {
         Some(near) => failure.next(format!("did you mean `ottla explain {near}`?")),
         None => failure.next("an error's number or name, or a key of the configuration"),
