@@ -27,6 +27,7 @@ const USAGE: &str = "usage: conformance COMMAND [SESSION...]
   verify   [SESSION...]                 run them against Apache Kafka and compare: must be equal
   check    --address HOST:PORT [SESSION...]   compare a running server, one session after another
   check    --binary PATH [SESSION...]   compare a server started afresh for each session
+  own      BINARY SESSION...            keep our answers, too, where they are not Kafka's (`=`)
   docs     [--check]                    write (or check) docs/COMPATIBILITY.md
 
 A SESSION is a part of a name. OTTLA_KAFKA_LIBS names a directory that holds, or will hold, Kafka's jars.";
@@ -90,6 +91,23 @@ fn command() -> Result<()> {
                 _ => bail!(USAGE),
             };
             check(&schemas, &target, wanted)
+        }
+        "own" => {
+            let [binary, wanted @ ..] = rest else {
+                bail!(USAGE);
+            };
+            if wanted.is_empty() {
+                bail!("which sessions?");
+            }
+            for mut session in sessions(wanted)? {
+                let server = Server::ottla(binary.as_ref(), &session.settings)?;
+                let answers = run(&schemas, &session, server.address(), OTTLA)?;
+                for (step, answers) in session.steps_mut().into_iter().zip(&answers) {
+                    step.set_own(answers)?;
+                }
+                std::fs::write(session_path(&session.name), session.render())?;
+            }
+            Ok(())
         }
         "docs" => {
             let only_check = rest.first().is_some_and(|option| option == "--check");

@@ -48,6 +48,8 @@ pub struct Step {
     pub action: Action,
     /// What came of it, by value of the loop.
     pub answers: Vec<Answer>,
+    /// What we are to answer where Kafka's answer is no model. Empty where it is.
+    pub own: Vec<Answer>,
 }
 
 /// What Kafka said.
@@ -199,34 +201,66 @@ impl Step {
     /// What Kafka answered for this value of the loop.
     #[must_use]
     pub fn answer(&self, v: Option<i64>) -> Option<&Value> {
-        self.answers
-            .iter()
-            .find(|answer| match (answer.range, v) {
-                (None, None) => true,
-                (Some((from, to)), Some(v)) => (from..=to).contains(&v),
-                _ => false,
-            })
-            .map(|answer| &answer.value)
+        find(&self.answers, v)
     }
 
-    /// Takes answers, equal neighbours together.
-    pub fn set_answers(&mut self, answers: &[(Option<i64>, Value)]) {
-        self.answers.clear();
-        for (v, value) in answers {
-            if let (Some(last), Some(v)) = (self.answers.last_mut(), v)
-                && let Some((_, to)) = &mut last.range
-                && *to + 1 == *v
-                && last.value == *value
-            {
-                *to = *v;
-                continue;
-            }
-            self.answers.push(Answer {
-                range: v.map(|v| (v, v)),
-                value: value.clone(),
-            });
-        }
+    /// What we are to answer instead.
+    #[must_use]
+    pub fn own_answer(&self, v: Option<i64>) -> Option<&Value> {
+        find(&self.own, v)
     }
+
+    /// Takes Kafka's answers.
+    pub fn set_answers(&mut self, answers: &[(Option<i64>, Value)]) {
+        self.answers = joined(answers);
+    }
+
+    /// Takes our answers where they are not Kafka's.
+    ///
+    /// # Errors
+    /// An answer cannot be written.
+    pub fn set_own(&mut self, answers: &[(Option<i64>, Value)]) -> Result<()> {
+        let mut own = Vec::new();
+        for (v, value) in answers {
+            let value = Value::parse(&value.flat())?;
+            if self.answer(*v) != Some(&value) {
+                own.push((*v, value));
+            }
+        }
+        self.own = joined(&own);
+        Ok(())
+    }
+}
+
+fn find(answers: &[Answer], v: Option<i64>) -> Option<&Value> {
+    answers
+        .iter()
+        .find(|answer| match (answer.range, v) {
+            (None, None) => true,
+            (Some((from, to)), Some(v)) => (from..=to).contains(&v),
+            _ => false,
+        })
+        .map(|answer| &answer.value)
+}
+
+/// Equal neighbours together.
+fn joined(answers: &[(Option<i64>, Value)]) -> Vec<Answer> {
+    let mut out: Vec<Answer> = Vec::new();
+    for (v, value) in answers {
+        if let (Some(last), Some(v)) = (out.last_mut(), v)
+            && let Some((_, to)) = &mut last.range
+            && *to + 1 == *v
+            && last.value == *value
+        {
+            *to = *v;
+            continue;
+        }
+        out.push(Answer {
+            range: v.map(|v| (v, v)),
+            value: value.clone(),
+        });
+    }
+    out
 }
 
 impl Session {
@@ -314,9 +348,11 @@ fn render(items: &[Item], depth: usize, out: &mut String) {
                 out.push_str(&pad);
                 out.push_str(&step.source);
                 out.push('\n');
-                for answer in &step.answers {
+                let kafkas = step.answers.iter().map(|answer| ("< ", answer));
+                let own = step.own.iter().map(|answer| ("= ", answer));
+                for (mark, answer) in kafkas.chain(own) {
                     out.push_str(&pad);
-                    out.push_str("< ");
+                    out.push_str(mark);
                     match answer.range {
                         None => {}
                         Some((from, to)) if from == to => out.push_str(&format!("v{from} ")),
@@ -406,15 +442,19 @@ impl Reader<'_> {
                     self.end_of_line();
                     items.push(Item::Text(line.to_owned()));
                 }
-                "<" => {
+                "<" | "=" => {
                     let Some(Item::Step(step)) = items.last_mut() else {
                         bail!("an answer to nothing");
                     };
                     if !step.answers_at_all() {
                         bail!("an answer to what has none");
                     }
-                    self.cursor.take("<");
-                    step.answers.push(self.answer()?);
+                    self.cursor.take(word);
+                    let answers = match word {
+                        "<" => &mut step.answers,
+                        _ => &mut step.own,
+                    };
+                    answers.push(self.answer()?);
                 }
                 _ => {
                     let number = self.line();
@@ -428,6 +468,7 @@ impl Reader<'_> {
                         source,
                         action,
                         answers: Vec::new(),
+                        own: Vec::new(),
                     };
                     if inside && step.own_range().is_some() {
                         bail!("a range of versions within a loop");

@@ -16,7 +16,8 @@ use crate::shard::ShardMessage;
 pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: DescribeProducersRequest) -> Reply {
     let view = call.context.view();
     let mut response = DescribeProducersResponse::default();
-    let mut places: BTreeMap<TopicPartition, (usize, usize)> = BTreeMap::new();
+    // A partition may be asked for more than once.
+    let mut places: BTreeMap<TopicPartition, Vec<(usize, usize)>> = BTreeMap::new();
     for topic in request.topics {
         let found = view.topic_by_name(&topic.name);
         let invalid = metadata::names::check(&topic.name).err();
@@ -35,7 +36,8 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: DescribeProducers
                         topic_id: found.id,
                         partition: PartitionIndex(index),
                     };
-                    places.insert(partition, (response.topics.len(), out.partitions.len()));
+                    let place = (response.topics.len(), out.partitions.len());
+                    places.entry(partition).or_default().push(place);
                 }
                 None => {
                     let error = if invalid.is_some() {
@@ -62,40 +64,36 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: DescribeProducers
         waiting.push(answer);
     }
     call.to.later(async move {
-        let mut unanswered = places.clone();
-        for answers in join_all(waiting).await.into_iter().flatten() {
-            for (partition, producers) in answers {
-                unanswered.remove(&partition);
-                let (topic, at) = places[&partition];
+        let answers = join_all(waiting).await.into_iter().flatten().flatten();
+        let mut answers: BTreeMap<_, _> = answers.collect();
+        for (partition, places) in places {
+            let found = answers
+                .remove(&partition)
+                .unwrap_or(Err(ErrorCode::NOT_LEADER_OR_FOLLOWER));
+            for (topic, at) in places {
                 let out = &mut response.topics[topic].partitions[at];
-                match producers {
+                match &found {
                     Err(error) => {
                         out.error_code = error.0;
                         out.error_message = Some(Str::from(error.message()));
                     }
-                    Ok(producers) => {
-                        out.active_producers = producers
-                            .into_iter()
-                            .map(|producer| ProducerState {
-                                producer_id: producer.producer_id.0,
-                                producer_epoch: i32::from(producer.producer_epoch.0),
-                                last_sequence: producer.last_sequence.0,
-                                last_timestamp: producer.timestamp.0,
-                                coordinator_epoch: producer.coordinator_epoch,
-                                current_txn_start_offset: producer
-                                    .current_txn_first_offset
-                                    .map_or(-1, |offset| offset.0),
-                            })
-                            .collect();
-                    }
+                    Ok(producers) => out.active_producers = producers.iter().map(state).collect(),
                 }
             }
         }
-        for (topic, at) in unanswered.into_values() {
-            let out = &mut response.topics[topic].partitions[at];
-            out.error_code = ErrorCode::NOT_LEADER_OR_FOLLOWER.0;
-            out.error_message = Some(Str::from(ErrorCode::NOT_LEADER_OR_FOLLOWER.message()));
-        }
         response
     })
+}
+
+fn state(producer: &partition::ProducerRow) -> ProducerState {
+    ProducerState {
+        producer_id: producer.producer_id.0,
+        producer_epoch: i32::from(producer.producer_epoch.0),
+        last_sequence: producer.last_sequence.0,
+        last_timestamp: producer.timestamp.0,
+        coordinator_epoch: producer.coordinator_epoch,
+        current_txn_start_offset: producer
+            .current_txn_first_offset
+            .map_or(-1, |offset| offset.0),
+    }
 }
