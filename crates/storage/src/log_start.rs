@@ -35,6 +35,37 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Offset> {
     (start >= 0).then_some(Offset(start))
 }
 
+/// Where Kafka keeps the starts of all logs in a directory, if they are not those of their first segments.
+const KAFKA_STARTS: &str = "log-start-offset-checkpoint";
+
+/// Reads Kafka's checkpoint: a version, a count, and a line for each log.
+fn kafka_start(bytes: &[u8], topic: &str, partition: i32) -> Result<Option<Offset>, &'static str> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "not a text")?;
+    let mut lines = text.lines();
+    if lines.next() != Some("0") {
+        return Err("not a checkpoint of version 0");
+    }
+    let count: usize = lines
+        .next()
+        .and_then(|line| line.parse().ok())
+        .ok_or("no count")?;
+    let rows: Vec<&str> = lines.collect();
+    if rows.len() != count {
+        return Err("not as many lines as it says");
+    }
+    for row in rows {
+        let words: Vec<&str> = row.split(' ').collect();
+        let [of, number, start] = words[..] else {
+            return Err("a line that is not topic, partition and offset");
+        };
+        let start: i64 = start.parse().map_err(|_| "an offset that is no number")?;
+        if of == topic && number.parse() == Ok(partition) {
+            return Ok((start >= 0).then_some(Offset(start)));
+        }
+    }
+    Ok(None)
+}
+
 impl<D: Disk> Log<D> {
     /// The copy; `None` if there is none.
     ///
@@ -52,9 +83,18 @@ impl<D: Disk> Log<D> {
 
     /// Where the log starts, by the copy, when `log-state` does not say. `first` is where its first segment
     /// does.
-    pub(crate) async fn start_without_state(&self, first: i64, alarms: &mut Vec<String>) -> Offset {
-        match self.read_start().await {
-            Ok(copy) => copy.unwrap_or_default().max(Offset(first)),
+    pub(crate) async fn start_without_state(
+        &self,
+        first: i64,
+        is_ours: bool,
+        alarms: &mut Vec<String>,
+    ) -> Offset {
+        let found = match self.read_start().await {
+            Ok(None) if !is_ours => self.start_by_kafka().await,
+            other => other,
+        };
+        match found {
+            Ok(start) => start.unwrap_or_default().max(Offset(first)),
             Err(error) => {
                 alarms.push(format!(
                     "{error}: nothing says any more where the log starts. It is taken to start with its \
@@ -63,6 +103,20 @@ impl<D: Disk> Log<D> {
                 Offset(first)
             }
         }
+    }
+
+    /// Where Kafka says that a log which it made starts: in a file beside all of them.
+    async fn start_by_kafka(&self) -> Result<Option<Offset>, StorageError> {
+        let Some(dir) = self.dir.parent() else {
+            return Ok(None);
+        };
+        let path = dir.join(KAFKA_STARTS);
+        let bytes = files::read_whole(&self.disk, &path).await;
+        let Some(bytes) = bytes.map_err(StorageError::io(&path))? else {
+            return Ok(None);
+        };
+        let (topic, partition) = (&self.identity.topic, self.identity.partition.0);
+        kafka_start(&bytes, topic, partition).map_err(|reason| StorageError::damaged(&path, reason))
     }
 
     /// Writes the copy anew, durably, unless it is as it should be.
@@ -82,6 +136,24 @@ impl<D: Disk> Log<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kafkas_checkpoint_is_understood_or_refused() {
+        let good = b"0\n2\norders 0 35\nother 0 7\n";
+        assert_eq!(kafka_start(good, "orders", 0), Ok(Some(Offset(35))));
+        assert_eq!(kafka_start(good, "orders", 1), Ok(None));
+        for bad in [
+            &b""[..],
+            b"1\n0\n",
+            b"0\n",
+            b"0\n2\norders 0 35\n",
+            b"0\n1\norders 0\n",
+            b"0\n1\norders 0 x\n",
+            b"\xff",
+        ] {
+            assert!(kafka_start(bad, "orders", 0).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn it_round_trips_and_every_flipped_bit_is_noticed() {

@@ -536,7 +536,8 @@ impl<D: Disk> Log<D> {
         alarms: &mut Vec<String>,
     ) -> Result<u64, StorageError> {
         let first = listing.segments.first().copied().unwrap_or(0);
-        let log_start = self.start_without_state(first, alarms).await;
+        let is_ours = listing.claims;
+        let log_start = self.start_without_state(first, is_ours, alarms).await;
         // Without a segment the log is empty and ends where it starts.
         let start = listing.segments.first().copied().unwrap_or(log_start.0);
         self.log_start = Offset(start);

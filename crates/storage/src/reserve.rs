@@ -16,7 +16,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use env::{Allocation, Disk, File, OpenOptions, SyncKind};
+use env::{Allocation, Disk, File, OpenOptions};
 
 use crate::files;
 use crate::job::is_full;
@@ -157,8 +157,8 @@ impl<D: Disk> Reserve<D> {
 
     async fn allocate(&self) -> io::Result<()> {
         let file = self.disk.open(&self.path(), OpenOptions::CREATE).await?;
-        file.allocate(0, self.bytes, Allocation::Extend).await?;
-        file.sync(SyncKind::All).await
+        // Not synced: after a loss of power it is looked for anew.
+        file.allocate(0, self.bytes, Allocation::Extend).await
     }
 
     async fn remove(&mut self) -> io::Result<()> {

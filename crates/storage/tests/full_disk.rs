@@ -101,7 +101,7 @@ fn delete_records_makes_room_on_a_full_disk() {
     assert!(free(&disk) > RESERVE, "segments went, too");
     goes_on(&mut log);
     // Still too little for the reserve and something besides.
-    assert!(now(reserve.look(false)).unwrap().is_low == !reserve.is_held());
+    assert_ne!(now(reserve.look(false)).unwrap().is_low, reserve.is_held());
     disk.set_free(2 * RESERVE as usize);
     assert!(!now(reserve.look(false)).unwrap().is_low);
     assert!(reserve.is_held(), "taken again when there is room");

@@ -225,3 +225,27 @@ fn a_kafka_log_goes_on_as_ours() {
         assert_eq!(all[..kafkas.len()], kafkas);
     }
 }
+
+/// Records that were deleted under Kafka are in its segment and stay deleted under us.
+#[test]
+fn a_start_that_kafka_noted_is_taken_over() {
+    let disk = disk("t-none");
+    let file = disk.open(
+        Path::new("/kafka/log-start-offset-checkpoint"),
+        OpenOptions::CREATE,
+    );
+    let text = "0\n2\nother 0 3\nt-none 0 35\n";
+    now(now(file).unwrap().write_at(0, vec![text.into()])).unwrap();
+    for _ in 0..2 {
+        let (log, recovered) = open("t-none", &disk);
+        assert_eq!((recovered.faulty, recovered.alarms), (vec![], vec![]));
+        assert_eq!(log.log_start_offset(), Offset(35));
+        assert_eq!(log.log_end_offset(), NextOffset(120));
+        now(log.close()).unwrap();
+        // Ours from now on: what Kafka says of a log of that name is history.
+        disk.damage(Path::new("/kafka/log-start-offset-checkpoint"), |bytes| {
+            bytes.fill(0)
+        });
+        disk.remove(&dir("t-none").join("log-state"));
+    }
+}
