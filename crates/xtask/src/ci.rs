@@ -49,7 +49,8 @@ pub(crate) fn run(root: &Path, extent: Extent) -> Result<()> {
         step("mutants", || mutants(root))?;
         step("fuzz targets", || fuzz_targets(root))?;
         let simulate = |args: &str| {
-            let sim = "run --quiet --profile sim -p ottla-sim --features tripwire --bin ottla-sim --";
+            let sim =
+                "run --quiet --profile sim -p ottla-sim --features tripwire --bin ottla-sim --";
             words(root, &format!("{sim} {args}"))
         };
         step("simulator", || {
