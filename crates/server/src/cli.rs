@@ -5,15 +5,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    cluster, config, consume, explain, format, group, log, produce, serve, shell, topic, version,
+    cluster, config, consume, explain, format, group, log, produce, serve, shell, simulator, topic,
+    version,
 };
 use crate::exit::{self, Exit};
 use crate::logging::{self, LogFormat};
 use crate::output::{self, Output};
 use crate::shapes;
+
+/// Under this, at the end of each help, stand the options that every command has.
+const GLOBAL: &str = "Global options";
 
 const AFTER: &str = "\
 Exit codes: 0 done, 1 failed, 2 asked wrongly, 3 some items failed, 4 not found, 5 not authorised,
@@ -31,7 +36,9 @@ struct Cli {
         value_enum,
         default_value_t,
         hide_possible_values = true,
-        help_heading = "Output",
+        value_name = "FORM",
+        help_heading = GLOBAL,
+        display_order = 1001,
         help = "The form of the result: table, wide, json, jsonl, yaml, or help for its schema"
     )]
     output: Output,
@@ -42,7 +49,8 @@ struct Cli {
         env = "OTTLA_LOG",
         hide_env_values = true,
         value_name = "FILTER",
-        help_heading = "Output"
+        help_heading = GLOBAL,
+        display_order = 1002
     )]
     log: Option<String>,
     /// The form of log lines: text or json.
@@ -54,7 +62,9 @@ struct Cli {
         value_enum,
         default_value_t,
         hide_possible_values = true,
-        help_heading = "Output"
+        value_name = "FORM",
+        help_heading = GLOBAL,
+        display_order = 1003
     )]
     log_format: LogFormat,
     #[command(subcommand)]
@@ -67,15 +77,14 @@ enum Command {
     Format(format::Format),
     Topic(topic::TopicArgs),
     Produce(produce::Produce),
+    #[command(visible_alias = "tail")]
     Consume(consume::Consume),
     Group(group::GroupArgs),
     Cluster(cluster::ClusterArgs),
     Config(config::Config),
     Explain(explain::Explain),
     Log(log::LogArgs),
-    /// Run nodes in a simulated world: run, replay, meta.
-    #[command(disable_help_flag = true)]
-    Sim(Sim),
+    Sim(simulator::SimArgs),
     Completions(shell::Completions),
     Man(shell::Man),
     Version(version::Version),
@@ -117,19 +126,6 @@ pub(crate) struct Serve {
     pub lenient: bool,
 }
 
-/// What `ottla sim` takes: the simulator reads it.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  ottla sim --help
-  ottla sim meta --seed 1
-  ottla sim run --seeds 100")]
-struct Sim {
-    /// See `ottla sim --help`.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<OsString>,
-}
-
 /// Reads `KEY=VALUE`.
 pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -148,18 +144,15 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         let _ = Cli::command().print_long_help();
         return Exit::Ok.into();
     }
-    // The simulator reads its line itself: its `--output` and `--help` are its own.
-    if args[1] == "sim" {
-        return ExitCode::from(sim::cli::main(args.into_iter().skip(2)));
-    }
     if let Some(schema) = asked_for_schema(&args) {
         return end(output::value(Output::Json, &schema, "").map(|()| Exit::Ok));
     }
+    let words = args.clone();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
             let is_error = error.use_stderr();
-            let _ = error.print();
+            let _ = with_plain_usage(error, &words).print();
             return if is_error {
                 Exit::Usage.into()
             } else {
@@ -170,13 +163,34 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     end(dispatch(cli))
 }
 
+/// clap shows an option that a variable sets in the usage of an error, as if it had to be there. This puts the usage of the
+/// help in its place.
+fn with_plain_usage(mut error: clap::Error, words: &[OsString]) -> clap::Error {
+    if error.get(ContextKind::Usage).is_none() {
+        return error;
+    }
+    let mut command = Cli::command();
+    command.build();
+    for word in words.iter().skip(1) {
+        if let Some(sub) = command.find_subcommand(word) {
+            command = sub.clone();
+        }
+    }
+    let usage = command.render_usage();
+    error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+    error
+}
+
 fn dispatch(cli: Cli) -> Result<Exit> {
     let output = cli.output;
     let level = match cli.command {
         Command::Serve(_) => "info",
         _ => "warn",
     };
-    logging::start(cli.log.as_deref().unwrap_or(level), cli.log_format)?;
+    // The simulator has a log of its own, in the time of its worlds.
+    if !matches!(cli.command, Command::Sim(_)) {
+        logging::start(cli.log.as_deref().unwrap_or(level), cli.log_format)?;
+    }
     match &cli.command {
         Command::Serve(args) => serve::run(args, output),
         Command::Format(args) => format::run(args, output),
@@ -188,10 +202,7 @@ fn dispatch(cli: Cli) -> Result<Exit> {
         Command::Config(args) => config::run(args, output),
         Command::Explain(args) => explain::run(args, output),
         Command::Log(args) => log::run(args, output),
-        Command::Sim(args) => {
-            let code = sim::cli::main(args.arguments.iter().cloned());
-            Ok(if code == 0 { Exit::Ok } else { Exit::Failed })
-        }
+        Command::Sim(args) => simulator::run(args, cli.log.as_deref(), output),
         Command::Completions(args) => shell::completions(args, Cli::command()),
         Command::Man(args) => shell::man(args, Cli::command()),
         Command::Version(_) => version::run(output),
@@ -272,7 +283,7 @@ mod tests {
             let help = command.render_long_help().to_string();
             assert!(help.contains("Examples:"), "{words:?} has no examples");
             assert!(command.get_about().is_some(), "{words:?} has no summary");
-            if !matches!(words[..], ["completions" | "man" | "sim"]) {
+            if !matches!(words[..], ["completions" | "man"]) {
                 let schema =
                     shapes::of(&words).unwrap_or_else(|| panic!("{words:?} has no schema"));
                 assert!(schema.is_object());

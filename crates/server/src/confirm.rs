@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::exit::{Exit, Failure};
+use crate::output::Output;
 
 /// Consent.
 #[derive(Clone, Copy, Debug, Args)]
@@ -23,13 +24,15 @@ impl Consent {
     ///
     /// # Errors
     /// Nobody said yes: there is no terminal to ask at, or the answer was no.
-    pub(crate) fn to(self, plan: &str) -> Result<bool> {
+    pub(crate) fn to(self, plan: &str, output: Output) -> Result<bool> {
         let plan = plan.trim_end();
+        if self.shows_plan(output, io::stdout().is_terminal()) {
+            eprintln!("{plan}");
+        }
         if self.dry_run {
-            eprintln!("{plan}\nnothing was done (--dry-run)");
+            eprintln!("nothing was done (--dry-run)");
             return Ok(false);
         }
-        eprintln!("{plan}");
         if self.yes {
             return Ok(true);
         }
@@ -48,5 +51,27 @@ impl Consent {
             "y" | "yes" => Ok(true),
             _ => Err(declined("the answer was not yes").into()),
         }
+    }
+
+    /// Whoever need not be asked sees the same in the result at once, if that is a table on the terminal.
+    fn shows_plan(self, output: Output, stdout_is_terminal: bool) -> bool {
+        let asks = !self.yes && !self.dry_run;
+        asks || !stdout_is_terminal || !output.is_text()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_not_shown_beside_the_same_result() {
+        let consent = |yes, dry_run| Consent { yes, dry_run };
+        for done in [consent(true, false), consent(false, true)] {
+            assert!(!done.shows_plan(Output::Table, true));
+            assert!(done.shows_plan(Output::Table, false));
+            assert!(done.shows_plan(Output::Json, true));
+        }
+        assert!(consent(false, false).shows_plan(Output::Table, true));
     }
 }

@@ -14,9 +14,11 @@ use crate::when;
 /// What a client's error may still do after the command's time is up: say what was being waited for.
 const GRACE: Duration = Duration::from_millis(250);
 
+/// Under this the options stand in the help, after a command's own.
+const CONNECTION: &str = "Connection";
+
 /// Whom to ask.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Connection")]
 pub(crate) struct Connect {
     /// Brokers to ask first: any that answers will do.
     #[arg(
@@ -26,15 +28,32 @@ pub(crate) struct Connect {
         env = "OTTLA_BOOTSTRAP",
         hide_env_values = true,
         default_value = "localhost:9092",
-        value_name = "HOST:PORT,..."
+        value_name = "HOST:PORT,...",
+        help_heading = CONNECTION,
+        display_order = 901
     )]
     pub bootstrap: String,
     /// How long the command may take, retries included: `10s`, `500ms`, `2m`. For `produce` and `consume`, how
     /// long without any progress.
-    #[arg(long, global = true, default_value = "10s", value_name = "DURATION", value_parser = timeout)]
+    #[arg(
+        long,
+        global = true,
+        default_value = "10s",
+        value_name = "DURATION",
+        value_parser = timeout,
+        help_heading = CONNECTION,
+        display_order = 902
+    )]
     pub timeout: Duration,
     /// What this client calls itself.
-    #[arg(long, global = true, default_value = "ottla-cli", value_name = "NAME")]
+    #[arg(
+        long,
+        global = true,
+        default_value = "ottla-cli",
+        value_name = "NAME",
+        help_heading = CONNECTION,
+        display_order = 903
+    )]
     pub client_id: String,
 }
 

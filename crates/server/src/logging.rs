@@ -2,9 +2,11 @@
 
 use std::io::IsTerminal;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
+
+use crate::exit::Failure;
 
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -21,8 +23,9 @@ pub(crate) enum LogFormat {
 /// # Errors
 /// The filter is none.
 pub(crate) fn start(filter: &str, format: LogFormat) -> Result<()> {
-    let filter = EnvFilter::try_new(filter).with_context(|| {
-        format!("the log filter `{filter}` is none: try `info` or `warn,ottla_broker=debug`")
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        Failure::usage(format!("`--log {filter}`: {error}"))
+            .next("a level (`info`), or levels of modules (`warn,ottla_broker=debug`)")
     })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::commands::{
-    cluster, config, explain, format, group, log, produce, serve, topic, version,
+    cluster, config, explain, format, group, log, produce, serve, simulator, topic, version,
 };
 use crate::formats::json::JsonRecord;
 use crate::output::Shape;
@@ -38,6 +38,13 @@ pub(crate) fn of(path: &[&str]) -> Option<Value> {
         ["log", "dump"] => Vec::<log::DumpEntry>::shape(),
         ["log", "verify"] => Vec::<log::VerifiedLog>::shape(),
         ["log", "repair"] => Vec::<log::RepairedLog>::shape(),
+        ["sim", "run"] => simulator::SimReport::shape(),
+        ["sim", "replay"] => simulator::SimReplay::shape(),
+        ["sim", "draw"] => {
+            json!({ "type": "object", "description": "A scenario: what its TOML form has." })
+        }
+        ["sim", "meta"] => simulator::SimMeta::shape(),
+        ["sim", "scoreboard"] => simulator::SimScoreboard::shape(),
         ["version"] => version::VersionInfo::shape(),
         _ => return None,
     })

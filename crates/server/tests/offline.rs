@@ -44,6 +44,11 @@ fn help() {
         "log dump",
         "log verify",
         "log repair",
+        "sim run",
+        "sim replay",
+        "sim draw",
+        "sim meta",
+        "sim scoreboard",
         "completions",
         "man",
         "version",
@@ -90,6 +95,7 @@ fn asked_wrongly_is_two() {
         &["consume", "t", "-f", "%z"],
         &["consume", "t", "-o", "whenever"],
         &["consume", "t", "-g", "g", "-o", "5"],
+        &["consume", "t", "--filter", ".key =="],
         &["produce", "t", "-f", "%k%v"],
         &["produce"],
         &["topic", "list", "--timeout", "soon"],
@@ -97,6 +103,13 @@ fn asked_wrongly_is_two() {
         &["config", "get"],
         &["config", "get", "--topic", "a", "--broker", "1"],
         &["group", "seek", "g"],
+        &["topic", "create", "t", "-p", "0"],
+        &["topic", "create", "t", "-r", "0"],
+        &["topic", "add-partitions", "t", "--to", "0"],
+        &["version", "--log", "x=y=z"],
+        &["sim", "run", "--seeds", "0"],
+        &["sim", "replay", "f", "--tail", "5"],
+        &["sim"],
     ] {
         let ran = run(args);
         assert_eq!(ran.code, 2, "{args:?}: {}{}", ran.stdout, ran.stderr);
@@ -396,6 +409,126 @@ fn damage_is_found_and_not_made_up_for() {
     assert_eq!(verify(&log).code, 1);
 }
 
+/// What a variable sets is not what a command needs.
+#[test]
+fn the_usage_of_an_error_is_that_of_the_help() {
+    for args in [
+        &["topic", "create"][..],
+        &["consume"],
+        &["topic", "--timeout", "5s", "trim", "t"],
+        &["sim", "draw"],
+    ] {
+        let ran = run_with(args, b"", |command| {
+            command.env("OTTLA_BOOTSTRAP", "b:9092");
+            command.env("OTTLA_LOG", "warn");
+        });
+        assert_eq!(ran.code, 2);
+        let usage = |text: &str| {
+            let line = text.lines().find(|line| line.starts_with("Usage: "));
+            line.unwrap().to_owned()
+        };
+        let help = run(&[args, &["--help"]].concat()).expect(0);
+        assert_eq!(usage(&ran.stderr), usage(&help));
+        assert!(ran.stderr.contains("Usage: ottla "), "{}", ran.stderr);
+    }
+    let filter = run(&["version", "--log", "x=y=z"]).stderr;
+    assert_eq!(filter.matches("x=y=z").count(), 1, "{filter}");
+    assert!(filter.contains("next: a level"), "{filter}");
+}
+
+/// Directories and files that only look like those of logs.
+#[test]
+fn what_is_no_log_is_not_called_sound() {
+    let dir = TempDir::new();
+    std::fs::create_dir(dir.join("polkit-1")).unwrap();
+    std::fs::write(dir.join("passwd"), "root:x:0:0\n").unwrap();
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    for (args, code, told) in [
+        (["log", "verify", &path("")], 4, "there are no logs in"),
+        (
+            ["log", "verify", &path("polkit-1")],
+            4,
+            "there are no logs in",
+        ),
+        (["log", "repair", &path("")], 4, "there are no logs in"),
+        (["log", "verify", &path("passwd")], 2, "is no directory"),
+        (["log", "dump", &path("passwd")], 2, "is no file of a log"),
+        (
+            ["log", "dump", &path("polkit-1")],
+            4,
+            "there are no segments in",
+        ),
+        (["log", "dump", &path("nope")], 4, "nope"),
+        (["log", "verify", &path("nope")], 4, "nope"),
+    ] {
+        let ran = run(&args);
+        assert_eq!(ran.code, code, "{args:?}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.is_empty(), "{args:?}: {}", ran.stdout);
+        assert_eq!(
+            ran.stderr.matches(told).count(),
+            1,
+            "{args:?}: {}",
+            ran.stderr
+        );
+    }
+    // Beside a real one they are passed over.
+    let (parent, _log) = copy_of("t-none-0");
+    std::fs::create_dir(parent.join("polkit-1")).unwrap();
+    let verified = verify(parent.path()).json();
+    assert_eq!(verified.as_array().unwrap().len(), 1);
+    let text = run(&["log", "dump", &format!("{}/nope", path(""))]);
+    assert_eq!(text.stdout, "");
+}
+
+#[test]
+fn the_simulator_is_a_command_like_others() {
+    let usage = run(&["sim", "run", "--seeds", "0"]);
+    assert!(
+        usage.stderr.contains("--seeds <N>") && usage.stderr.contains("1.."),
+        "{}",
+        usage.stderr
+    );
+    // One result in every form, wherever it is asked for.
+    let toml = run(&["sim", "draw", "--seed", "0x7"]).expect(0);
+    assert!(toml.contains("seed = 7"), "{toml}");
+    for args in [
+        &["--output", "json", "sim", "draw", "--seed", "7"][..],
+        &["sim", "draw", "--seed", "7", "--output", "jsonl"],
+    ] {
+        assert_eq!(run(args).json()["seed"], 7);
+    }
+    let yaml = run(&["sim", "--output=yaml", "draw", "--seed", "7"]).expect(0);
+    assert!(yaml.starts_with("seed: 7\n"), "{yaml}");
+    let schema = run(&["sim", "run", "--output", "help"]).json();
+    assert_eq!(schema["properties"]["events"]["type"], "integer");
+    // A run of one seed, whatever comes of it.
+    let dir = TempDir::new();
+    let failures = dir.join("failures");
+    let one = [
+        "sim",
+        "run",
+        "--seeds",
+        "1",
+        "--no-shrink",
+        "--output",
+        "json",
+    ];
+    let ran = run(&[&one[..], &["--failures", failures.to_str().unwrap()]].concat());
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(report["seeds"], 1);
+    assert!(report["events"].as_u64().unwrap() > 0);
+    let failed = report["failed"].as_array().unwrap().len();
+    assert_eq!(ran.code, i32::from(failed > 0));
+    // Files that are not there, or are none.
+    let missing = run(&["sim", "replay", "/nowhere/at/all"]);
+    assert_eq!(missing.code, 4, "{}", missing.stderr);
+    std::fs::write(dir.join("x.toml"), "seed = 1\n").unwrap();
+    let none = run(&["sim", "replay", dir.join("x.toml").to_str().unwrap()]);
+    assert_eq!(none.code, 2, "{}", none.stderr);
+    assert!(none.stderr.contains("is no scenario"), "{}", none.stderr);
+    assert_eq!(run(&["sim", "scoreboard"]).code, 7);
+}
+
 #[test]
 fn what_is_not_there_is_four() {
     for args in [
@@ -414,6 +547,7 @@ fn shells_and_manuals_are_served() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = run(&["completions", shell]).expect(0);
         assert!(script.contains("add-partitions"), "{shell}");
+        assert!(script.contains("scoreboard"), "{shell}");
     }
     let dir = TempDir::new();
     run(&["man", dir.path().to_str().unwrap()]).expect(0);
@@ -423,6 +557,8 @@ fn shells_and_manuals_are_served() {
         "{page}"
     );
     assert!(dir.join("ottla.1").exists());
+    let page = std::fs::read_to_string(dir.join("ottla-sim-replay.1")).unwrap();
+    assert!(page.contains("scenario"), "{page}");
 }
 
 #[test]
@@ -431,6 +567,15 @@ fn the_version_has_every_form() {
     assert_eq!(
         run(&["version", "--output", "json"]).json()["version"],
         env!("CARGO_PKG_VERSION")
+    );
+    let yaml = run(&["version", "--output", "yaml"]).expect(0);
+    assert!(
+        yaml.contains(&format!("version: \"{}\"\n", env!("CARGO_PKG_VERSION"))),
+        "{yaml}"
+    );
+    assert_eq!(
+        run(&["version", "--output", "wide"]).expect(0),
+        run(&["version"]).expect(0)
     );
     let schema = run(&["version", "--output", "help"]).json();
     assert_eq!(schema["properties"]["version"]["type"], "string");

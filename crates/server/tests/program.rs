@@ -56,7 +56,15 @@ fn a_topic_lives_and_dies() {
         .expect(0);
     let half = node.ask(&["topic", "create", "orders", "payments", "--output", "jsonl"]);
     assert_eq!(half.code, 3, "{}", half.stderr);
-    assert_eq!(lines(&half.stdout)[0]["topic"], "payments");
+    let half = lines(&half.stdout);
+    let of = |topic: &str| half.iter().find(|row| row["topic"] == topic).unwrap();
+    assert_eq!(half.len(), 2);
+    assert_eq!(of("payments")["status"], "created");
+    assert_eq!(
+        (&of("orders")["status"], &of("orders")["error"]),
+        (&Value::from("failed"), &Value::from("TOPIC_ALREADY_EXISTS"))
+    );
+    assert!(of("orders")["message"].as_str().unwrap().contains("orders"));
 
     // List and describe.
     let listed = lines(&node.ask(&["topic", "list", "--output", "jsonl"]).expect(0));
@@ -83,6 +91,65 @@ fn a_topic_lives_and_dies() {
         missing.stderr
     );
     assert_eq!(missing.code, 4);
+    let wide = node.ask(&["topic", "list", "--output", "wide"]).expect(0);
+    assert!(
+        wide.starts_with("TOPIC     PARTITIONS  REPLICATION  ID                      INTERNAL\n"),
+        "{wide}"
+    );
+    let wide = node.ask(&["topic", "describe", "orders", "--output", "wide"]);
+    assert!(wide.expect(0).contains(" OFFLINE "));
+    let yaml = node.ask(&["topic", "describe", "orders", "--output", "yaml"]);
+    let yaml = yaml.expect(0);
+    for part in [
+        "- topic: orders\n",
+        "\n    retention.ms: \"86400000\"\n",
+        "\n    - partition: 2\n      leader: 1\n",
+    ] {
+        assert!(yaml.contains(part), "{part}: {yaml}");
+    }
+
+    // What was perhaps meant.
+    for (args, code, near) in [
+        (
+            &["topic", "alter", "order", "-c", "retention.ms=5"][..],
+            4,
+            "`orders`",
+        ),
+        (
+            &["topic", "alter", "orders", "-c", "retention.mss=5"],
+            1,
+            "`retention.ms`",
+        ),
+        (
+            &["topic", "create", "x", "-c", "retention.mss=5"],
+            1,
+            "`retention.ms`",
+        ),
+        (
+            &["config", "set", "--topic", "orders", "segment.byte=5"],
+            1,
+            "`segment.bytes`",
+        ),
+        (
+            &["config", "get", "--topic", "orders", "retention.mss"],
+            4,
+            "`retention.ms`",
+        ),
+        (
+            &["config", "get", "--broker", "9"],
+            4,
+            "`ottla cluster info`",
+        ),
+        (
+            &["config", "set", "--broker", "9", "log.retention.ms=5"],
+            4,
+            "`ottla cluster info`",
+        ),
+    ] {
+        let ran = node.ask(args);
+        assert_eq!(ran.code, code, "{args:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(near), "{args:?}: {}", ran.stderr);
+    }
 
     // Produce.
     let input: String = (0..100)
@@ -154,6 +221,55 @@ fn a_topic_lives_and_dies() {
         ])
         .expect(0);
     assert_eq!(part, format!("{partition} 1\n{partition} 2\n"));
+
+    // Only some of them.
+    let some = [
+        "consume",
+        "orders",
+        "--until-end",
+        "--filter",
+        ".key == \"key-3\"",
+        "-f",
+        "%v\\n",
+    ];
+    let some = node.ask(&some).expect(0);
+    let expected = (0..100).filter(|i| i % 7 == 3);
+    let expected: BTreeSet<String> = expected.map(|i| format!("value {i}")).collect();
+    assert_eq!(
+        some.lines().map(str::to_owned).collect::<BTreeSet<_>>(),
+        expected
+    );
+    let failing = [
+        "consume",
+        "orders",
+        "--until-end",
+        "--filter",
+        ".value | fromjson",
+    ];
+    let failing = node.ask(&failing);
+    assert!(
+        failing.stderr.contains("the filter failed on 100 records"),
+        "{}",
+        failing.stderr
+    );
+    assert_eq!(failing.expect(0), "");
+
+    // Beyond the end there is nothing, and that is said.
+    let beyond = node.ask(&["consume", "orders", "-o", "1000", "--until-end"]);
+    assert_eq!(beyond.code, 4);
+    assert!(
+        beyond.stderr.contains("there is no offset 1000 yet"),
+        "{}",
+        beyond.stderr
+    );
+    node.ask(&["consume", "orders", "-o", "end", "--until-end"])
+        .expect(0);
+    let tail = node.ask(&["tail", "orders", "-o", "-1", "-n", "1", "--output", "yaml"]);
+    let tail = tail.expect(0);
+    assert!(
+        tail.starts_with("---\n") && tail.contains("\ntopic: orders\n"),
+        "{tail}"
+    );
 
     // What was read can be written again, as it was.
     let json = node

@@ -9,6 +9,7 @@ use env::{Clock, Disk, Env};
 use env_tokio::TokioEnv;
 use storage::LogConfig;
 use storage::log_dir::{parse_dir_name, partitions};
+use storage::names::{self, parse_segment_file};
 use storage::tools::verify::{Severity, Verified};
 use storage::tools::{Action, DumpOptions, Row as DumpRow, dump, repair, verify};
 
@@ -18,6 +19,9 @@ use crate::exit::{Exit, Failure};
 use crate::formats::to_base64;
 use crate::output::{self, Output, Time, rows, table};
 use crate::progress::bytes;
+
+/// The file that makes a directory a node's.
+const META: &str = "meta.properties";
 
 /// Files of logs, without a broker: what is in them, and whether they are sound.
 #[derive(Debug, Args)]
@@ -183,10 +187,15 @@ pub(crate) fn run(args: &LogArgs, output: Output) -> Result<Exit> {
 async fn dump_all(env: &TokioEnv, args: &Dump, output: Output) -> Result<Exit> {
     let mut files = Vec::new();
     for path in &args.paths {
-        if path.is_dir() {
+        if look(path)?.is_dir() {
             files.extend(segments(path)?);
-        } else {
+        } else if is_of_a_log(path) {
             files.push(path.clone());
+        } else {
+            let text = format!("{} is no file of a log", path.display());
+            return Err(Failure::usage(text)
+                .next("files are known by their names: 00000000000000000000.log, leader-epoch-checkpoint, ...")
+                .into());
         }
     }
     let options = DumpOptions {
@@ -231,6 +240,58 @@ async fn dump_all(env: &TokioEnv, args: &Dump, output: Output) -> Result<Exit> {
     output::end_of_list(&mut out, output, is_first)?;
     out.flush()?;
     Ok(Exit::Ok)
+}
+
+/// What a path leads to.
+fn look(path: &Path) -> Result<std::fs::Metadata> {
+    std::fs::metadata(path).with_context(|| path.display().to_string())
+}
+
+/// Whether a file's name is one that files of logs have: Kafka's or ours.
+fn is_of_a_log(path: &Path) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+        return false;
+    };
+    match parse_segment_file(name) {
+        Some((_, suffix)) => [
+            names::LOG,
+            names::INDEX,
+            names::TIME_INDEX,
+            names::TXN_INDEX,
+            names::SNAPSHOT,
+            names::TAGS,
+        ]
+        .contains(&suffix),
+        None => [
+            names::PARTITION_METADATA,
+            names::EPOCH_CHECKPOINT,
+            names::STATE,
+            names::START,
+            names::CLAIMS,
+            names::CLEAN,
+            META,
+            "quorum-state",
+            "recovery-point-offset-checkpoint",
+            "replication-offset-checkpoint",
+            "log-start-offset-checkpoint",
+            "cleaner-offset-checkpoint",
+        ]
+        .contains(&name),
+    }
+}
+
+/// Whether a directory holds a log, and not only has a name as if it did: many directories are called `thing-1`.
+fn holds_log(dir: &Path) -> Result<bool> {
+    let failed = || format!("the directory {} cannot be read", dir.display());
+    for entry in std::fs::read_dir(dir).with_context(failed)? {
+        let name = entry.with_context(failed)?.file_name();
+        let name = name.to_str().unwrap_or_default();
+        let is_segment = parse_segment_file(name).is_some_and(|(_, suffix)| suffix == names::LOG);
+        if is_segment || name == names::STATE {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The segments in a directory, in order.
@@ -332,25 +393,38 @@ async fn logs(env: &TokioEnv, dirs: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut logs = Vec::new();
     for dir in dirs {
         let dir = std::path::absolute(dir).with_context(|| dir.display().to_string())?;
+        if !look(&dir)?.is_dir() {
+            let text = format!("{} is no directory", dir.display());
+            return Err(Failure::usage(text)
+                .next("name a data directory, or data/TOPIC-0; `ottla log dump` takes files")
+                .into());
+        }
+        let is_data = dir.join(META).exists();
         let is_log = dir
             .file_name()
             .and_then(|name| name.to_str())
             .and_then(parse_dir_name)
             .is_some();
-        if is_log && !dir.join("meta.properties").exists() {
+        if is_log && !is_data && holds_log(&dir)? {
             logs.push(dir);
             continue;
         }
+        let before = logs.len();
         let found = partitions(env.disk(), &dir)
             .await
             .with_context(|| dir.display().to_string())?;
-        if found.is_empty() {
+        for partition in found {
+            // In a node's own directory a log without files is one whose making a crash cut short.
+            if is_data || holds_log(&partition.path)? {
+                logs.push(partition.path);
+            }
+        }
+        if logs.len() == before {
             let text = format!("there are no logs in {}", dir.display());
             return Err(Failure::new(Exit::NotFound, text)
                 .next("name a data directory, or data/TOPIC-0")
                 .into());
         }
-        logs.extend(found.into_iter().map(|partition| partition.path));
     }
     Ok(logs)
 }
@@ -448,7 +522,7 @@ async fn repair_all(env: &TokioEnv, args: &Repair, output: Output) -> Result<Exi
             findings: findings(&repaired.before),
         });
     }
-    if !args.consent.to(&plan)? {
+    if !args.consent.to(&plan, output)? {
         output::list(output, &rows)?;
         return Ok(Exit::Ok);
     }
@@ -479,10 +553,7 @@ async fn repair_all(env: &TokioEnv, args: &Repair, output: Output) -> Result<Exi
 
 /// Takes the data directory that a log is in, so that no broker runs on it meanwhile.
 async fn lock(env: &TokioEnv, dir: &Path) -> Result<()> {
-    let Some(parent) = dir
-        .parent()
-        .filter(|parent| parent.join("meta.properties").exists())
-    else {
+    let Some(parent) = dir.parent().filter(|parent| parent.join(META).exists()) else {
         return Ok(());
     };
     match env.disk().lock_dir(parent).await {

@@ -10,5 +10,6 @@ pub(crate) mod log;
 pub(crate) mod produce;
 pub(crate) mod serve;
 pub(crate) mod shell;
+pub(crate) mod simulator;
 pub(crate) mod topic;
 pub(crate) mod version;

@@ -9,7 +9,9 @@ use clap::{Args, Subcommand};
 use client::Admin;
 use client::admin::{ConfigChange, ConfigEntry, Resource, ResourceKind};
 use env_tokio::TokioEnv;
+use metadata::configs::{self, Scope};
 use protocol::Str;
+use types::ErrorCode;
 
 use crate::cli::key_value;
 use crate::connect::Connect;
@@ -216,9 +218,11 @@ async fn get(admin: &mut Admin<TokioEnv>, args: &Get) -> Result<Vec<Setting>> {
     for key in &args.keys {
         if !args.set_only && !settings.iter().any(|setting| setting.key == *key) {
             let what = format!("{} has no setting `{key}`", args.whose);
-            return Err(Failure::new(Exit::NotFound, what)
-                .next(format!("`ottla explain {key}`"))
-                .into());
+            let next = match near(args.whose.resource().kind, [key.as_str()]) {
+                Some(near) => near,
+                None => format!("`ottla explain {key}`"),
+            };
+            return Err(Failure::new(Exit::NotFound, what).next(next).into());
         }
     }
     Ok(settings)
@@ -232,7 +236,8 @@ pub(crate) async fn entries(
     what: &str,
 ) -> Result<Vec<Setting>> {
     let what = format!("reading the settings of {what}");
-    let failed = |error: &client::Error| Failure::client(&what, error);
+    let kind = resource.kind;
+    let failed = |error: &client::Error| refused(&what, kind, error, []);
     let answers = admin
         .describe_configs(&[resource], keys, true, false)
         .await
@@ -244,6 +249,50 @@ pub(crate) async fn entries(
     }
     settings.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(settings)
+}
+
+/// What was perhaps meant by the first of these keys that a resource of this kind does not have.
+pub(crate) fn near<'a>(
+    kind: ResourceKind,
+    keys: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    let scope = match kind {
+        ResourceKind::Topic => Scope::Topic,
+        ResourceKind::Broker => Scope::Broker,
+        ResourceKind::Group => Scope::Group,
+        _ => return None,
+    };
+    let unknown = keys
+        .into_iter()
+        .find(|key| configs::find(scope, key).is_none())?;
+    let near = configs::suggest(scope, unknown)?;
+    Some(format!(
+        "did you mean `{near}`? `ottla config explain {near}` tells of it"
+    ))
+}
+
+/// What a broker's refusal to show or change settings comes to.
+fn refused<'a>(
+    what: &str,
+    kind: ResourceKind,
+    error: &client::Error,
+    keys: impl IntoIterator<Item = &'a str>,
+) -> Failure {
+    let mut failure = Failure::client(what, error);
+    match error.code() {
+        // Nobody has to be waited for: there is no such broker.
+        Some(ErrorCode::BROKER_NOT_AVAILABLE) if kind == ResourceKind::Broker => {
+            failure.exit = Exit::NotFound;
+            failure.next("`ottla cluster info` shows the brokers")
+        }
+        Some(ErrorCode::INVALID_CONFIG | ErrorCode::INVALID_REQUEST) => {
+            if let Some(near) = near(kind, keys) {
+                failure.next = Some(near);
+            }
+            failure
+        }
+        _ => failure,
+    }
 }
 
 fn setting(entry: &ConfigEntry) -> Setting {
@@ -320,7 +369,13 @@ pub(crate) async fn apply(
     dry_run: bool,
 ) -> Result<()> {
     let what = format!("changing the settings of {what}");
-    let failed = |error: client::Error| Failure::client(&what, &error);
+    let kind = changes.first().map(|(resource, _)| resource.kind);
+    let keys = changes.iter().flat_map(|(_, changes)| changes);
+    let keys: Vec<&str> = keys.map(|(key, _)| key.as_str()).collect();
+    let failed = |error: client::Error| {
+        let keys = keys.iter().copied();
+        refused(&what, kind.unwrap_or(ResourceKind::Topic), &error, keys)
+    };
     for (_, result) in admin
         .alter_configs(changes, dry_run)
         .await

@@ -1,5 +1,6 @@
 //! `ottla consume`: records of topics on standard output.
 
+mod filter;
 mod group;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use env_tokio::TokioEnv;
 use jiff::Timestamp;
 use types::{Mono, Offset};
 
+use self::filter::Filter;
 use crate::commands::topic::{find, partitions_of};
 use crate::connect::{Connect, OnSignal};
 use crate::exit::{Exit, Failure, Tally};
@@ -34,6 +36,7 @@ Examples:
   ottla consume orders
   ottla consume orders -o :end -f '%p %o %k %v\\n'
   ottla consume orders -o @-1h --until-end --output jsonl | jq .value
+  ottla consume orders -o start --until-end --filter '.value | fromjson | .amount > 100'
   ottla consume orders payments -g billing -n 100
 
 Replaces: kafka-console-consumer.sh";
@@ -43,10 +46,8 @@ Replaces: kafka-console-consumer.sh";
 /// Starts at the end, or, with `--until-end` or in a group without offsets, at the start. Goes on until Ctrl-C
 /// unless told where to stop.
 #[derive(Debug, Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}\n\n{}", range::HELP, formats::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}\n\n{}\n\n{}", range::HELP, filter::HELP, formats::HELP))]
 pub(crate) struct Consume {
-    #[command(flatten)]
-    connect: Connect,
     /// The topics.
     #[arg(value_name = "TOPIC", required = true)]
     topics: Vec<String>,
@@ -74,9 +75,14 @@ pub(crate) struct Consume {
     /// Stop at what is the end now.
     #[arg(long)]
     until_end: bool,
+    /// Print only records of which this is true; see below. What is left out is read all the same.
+    #[arg(long, value_name = "EXPR")]
+    filter: Option<String>,
     /// Leave out records of transactions that are open or were aborted.
     #[arg(long)]
     read_committed: bool,
+    #[command(flatten)]
+    connect: Connect,
 }
 
 impl Consume {
@@ -107,12 +113,20 @@ pub(crate) fn run(args: &Consume, output: Output) -> Result<Exit> {
         Some(_) => OnSignal::Heard,
         None => OnSignal::End,
     };
+    let filter = match &args.filter {
+        Some(text) => Some(Filter::parse(text).map_err(Failure::usage)?),
+        None => None,
+    };
     args.connect.stream(on_signal, async |env, options| {
-        let mut sink = Sink::new(pieces, output, args.num);
-        match &args.group {
+        let mut sink = Sink::new(pieces, output, filter, args.num);
+        let end = match &args.group {
             None => read(args, env, options, range, &mut sink).await,
             Some(name) => group::read(args, name, env, options, range, &mut sink).await,
+        };
+        if let Some(complaint) = sink.filter.as_ref().and_then(Filter::complaint) {
+            eprintln!("ottla: {complaint}");
         }
+        end
     })
 }
 
@@ -121,29 +135,37 @@ struct Sink {
     out: BufWriter<StdoutLock<'static>>,
     pieces: Vec<Piece>,
     output: Output,
+    filter: Option<Filter>,
     left: Option<u64>,
     progress: Progress,
 }
 
 impl Sink {
-    fn new(pieces: Vec<Piece>, output: Output, left: Option<u64>) -> Sink {
+    fn new(pieces: Vec<Piece>, output: Output, filter: Option<Filter>, left: Option<u64>) -> Sink {
         Sink {
             out: BufWriter::with_capacity(1 << 16, io::stdout().lock()),
             pieces,
             output,
+            filter,
             left,
             progress: Progress::new("consumed", io::stdout().is_terminal()),
         }
     }
 
-    /// Prints records, no more than are wanted. Returns how many it took.
+    /// Prints records, no more than are wanted. Returns how many it took, those included that the filter left out.
     fn take(&mut self, records: &[ConsumerRecord]) -> io::Result<usize> {
-        let wanted = self.left.map_or(records.len(), |left| {
-            usize::try_from(left).unwrap_or(usize::MAX)
-        });
-        let records = &records[..wanted.min(records.len())];
-        let mut bytes = 0;
+        let (mut taken, mut printed, mut bytes) = (0, 0, 0);
         for record in records {
+            if self.left == Some(printed) {
+                break;
+            }
+            taken += 1;
+            if let Some(filter) = &mut self.filter
+                && !filter.wants(record)
+            {
+                continue;
+            }
+            printed += 1;
             match self.output {
                 output if output.is_text() => {
                     write::write(&mut self.out, &self.pieces, record)?;
@@ -155,10 +177,10 @@ impl Sink {
         }
         self.out.flush()?;
         if let Some(left) = &mut self.left {
-            *left -= records.len() as u64;
+            *left -= printed;
         }
-        self.progress.add(records.len() as u64, bytes as u64);
-        Ok(records.len())
+        self.progress.add(printed, bytes as u64);
+        Ok(taken)
     }
 
     fn is_done(&self) -> bool {
@@ -236,6 +258,11 @@ async fn read(
     let isolation = args.isolation();
     let ends = range::ends(&mut admin, &partitions, isolation).await?;
     let from = range::resolve(&mut admin, &ends, range.from, isolation).await?;
+    // An offset that is yet to come is waited for: what comes before it is passed over.
+    let first = match range.from {
+        range::Point::At(offset) => Some(offset),
+        _ => None,
+    };
     let mut until: BTreeMap<TopicPartition, i64> = BTreeMap::new();
     if let Some(point) = range.until {
         until = match point {
@@ -259,6 +286,17 @@ async fn read(
         .map(|(at, offset)| (at.clone(), Start::Offset(Offset(*offset), None)))
         .collect();
     if starts.is_empty() {
+        if let Some(first) = first
+            && ends.values().all(|ends| first > ends.end)
+        {
+            let last = ends.values().map(|ends| ends.end).max().unwrap_or(0);
+            let text = format!("there is no offset {first} yet: the last is below {last}");
+            return Err(Failure::new(Exit::NotFound, text)
+                .next(
+                    "`ottla topic offsets` shows the ends; without `--until-end` it is waited for",
+                )
+                .into());
+        }
         return Ok(Exit::Ok);
     }
     let mut consumer = Consumer::new(&env, options, args.options(Reset::Earliest));
@@ -272,9 +310,10 @@ async fn read(
         if !records.is_empty() {
             patience.progress(&env);
             records.retain(|record| {
-                until
-                    .get(&record.at)
-                    .is_none_or(|until| record.offset.0 < *until)
+                first.is_none_or(|first| record.offset.0 >= first)
+                    && until
+                        .get(&record.at)
+                        .is_none_or(|until| record.offset.0 < *until)
             });
             sink.take(&records)?;
         }

@@ -119,7 +119,7 @@ const ADVICE: &[Advice] = advice! {
         "Use it, or `--if-not-exists` if that is as well.";
     INVALID_PARTITIONS:
         "The number of partitions cannot be used: it is below 1, or not above what the topic has.",
-        "Partitions can only be added: `ottla topic add-partitions TOPIC --to N` with a larger N.";
+        "A new topic has at least one; of a topic that exists there can only be more: `ottla topic add-partitions TOPIC --to N`.";
     INVALID_REPLICATION_FACTOR:
         "There are fewer brokers than copies wanted.",
         "Ask for no more copies than `ottla cluster info` shows brokers.";
@@ -130,8 +130,8 @@ const ADVICE: &[Advice] = advice! {
         "The request reached a node that is not the controller at this moment.",
         "Try again.";
     POLICY_VIOLATION:
-        "The request breaks a limit of this cluster.",
-        "The message says which.";
+        "The request breaks a limit of this cluster, which the message names.",
+        "Ask for less, or have that limit raised: `ottla config get --broker ID` shows those that are set.";
     OUT_OF_ORDER_SEQUENCE_NUMBER:
         "An idempotent producer's batch is not the next after its last: one before it was lost or given up.",
         "The producer must start anew; if the producer is sound, look for lost records on the broker.";
@@ -177,7 +177,7 @@ const ADVICE: &[Advice] = advice! {
     INVALID_RECORD:
         "A batch breaks the rules: its counts, its offsets, its sequence; or a record has no key on a compacted \
          topic.",
-        "The message says which record and why.";
+        "Correct the record that the message names; `ottla topic describe TOPIC` shows whether the topic is compacted.";
     UNKNOWN_TOPIC_ID:
         "The topic was deleted, or deleted and made anew under another id; or this broker has not heard of it yet.",
         "Clients refresh their metadata and try again by themselves.";

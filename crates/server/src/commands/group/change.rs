@@ -201,7 +201,7 @@ pub(super) async fn seek(admin: &mut Admin<TokioEnv>, args: &Seek, output: Outpu
         "offsets of group {group} to be set:\n{}",
         output::table(Output::Table, &rows)
     );
-    if !args.consent.to(&plan)? {
+    if !args.consent.to(&plan, output)? {
         output::list(output, &rows)?;
         return Ok(Exit::Ok);
     }
@@ -273,7 +273,7 @@ pub(super) async fn delete(
         group: id.to_string(),
         dry_run: args.consent.dry_run,
     };
-    if !args.consent.to(&plan)? {
+    if !args.consent.to(&plan, output)? {
         output::list(output, &found.iter().map(row).collect::<Vec<_>>())?;
         return Ok(tally.exit());
     }
@@ -326,7 +326,7 @@ pub(super) async fn delete_offsets(
         "offsets of group {group} to be deleted:\n{}",
         output::table(Output::Table, &rows)
     );
-    if !args.consent.to(&plan)? {
+    if !args.consent.to(&plan, output)? {
         output::list(output, &rows)?;
         return Ok(Exit::Ok);
     }

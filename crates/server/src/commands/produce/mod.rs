@@ -41,8 +41,6 @@ Replaces: kafka-console-producer.sh";
 #[derive(Debug, Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", formats::HELP))]
 pub(crate) struct Produce {
-    #[command(flatten)]
-    connect: Connect,
     /// The topic. May be left out if the format tells it (%t).
     topic: Option<String>,
     /// What a record looks like; see below.
@@ -72,6 +70,8 @@ pub(crate) struct Produce {
     /// How long a batch waits for more records.
     #[arg(long, value_name = "MS", default_value_t = 5)]
     linger_ms: u64,
+    #[command(flatten)]
+    connect: Connect,
 }
 
 /// A codec.

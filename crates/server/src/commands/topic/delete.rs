@@ -135,7 +135,7 @@ pub(super) async fn delete(
             bytes(row.bytes)
         ));
     }
-    if !args.consent.to(&plan)? {
+    if !args.consent.to(&plan, output)? {
         output::list(output, &rows)?;
         return Ok(tally.exit());
     }
@@ -238,7 +238,7 @@ pub(super) async fn trim(admin: &mut Admin<TokioEnv>, args: &Trim, output: Outpu
         args.topic,
         output::table(Output::Table, &rows)
     );
-    if !args.consent.to(&plan)? {
+    if !args.consent.to(&plan, output)? {
         output::list(output, &rows)?;
         return Ok(Exit::Ok);
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use client::admin::{ConfigChange, NewTopic, Resource};
+use client::admin::{ConfigChange, NewTopic, Resource, ResourceKind};
 use client::{Admin, Topic, TopicPartition};
 use env_tokio::TokioEnv;
 use protocol::Str;
@@ -19,7 +19,7 @@ pub(crate) use show::{Described, Listed, Offsets};
 use crate::cli::key_value;
 use crate::commands::config;
 use crate::connect::Connect;
-use crate::exit::{Exit, Failure, Tally};
+use crate::exit::{self, Exit, Failure, Tally};
 use crate::output::{self, Output, rows};
 
 /// Topics: create, list, describe, alter, delete, and what is in them.
@@ -57,10 +57,10 @@ struct Create {
     #[arg(value_name = "TOPIC", required = true)]
     topics: Vec<String>,
     /// How many partitions each has; without it the broker's `num.partitions`.
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     partitions: Option<i32>,
     /// How many copies there are of each partition; without it the broker's `default.replication.factor`.
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i16).range(1..))]
     replication_factor: Option<i16>,
     /// A setting that differs from the default.
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = key_value)]
@@ -86,7 +86,14 @@ struct Alter {
     /// The topic.
     topic: String,
     /// Set this.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, required_unless_present = "unset")]
+    #[arg(
+        short = 'c',
+        long,
+        visible_alias = "config",
+        value_name = "KEY=VALUE",
+        value_parser = key_value,
+        required_unless_present = "unset"
+    )]
     set: Vec<(String, String)>,
     /// Return this to its default.
     #[arg(long, value_name = "KEY")]
@@ -109,7 +116,7 @@ struct AddPartitions {
     /// The topic.
     topic: String,
     /// How many partitions it has afterwards.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     to: i32,
     /// Only have the broker check it.
     #[arg(long)]
@@ -127,8 +134,12 @@ rows! {
         partitions: Option<i32> => "PARTITIONS",
         /// How many copies there are of each.
         replication_factor: Option<i16> => "REPLICATION",
-        /// What became of it: `created`, `exists` or, with `--dry-run`, `valid`.
+        /// What became of it: `created`, `exists`, `failed` or, with `--dry-run`, `valid`.
         status: String => "STATUS",
+        /// Why it failed: the name of the broker's error, where it was the broker's.
+        error: Option<String>,
+        /// Why it failed, in words.
+        message: Option<String>,
     }
     /// A topic that was changed.
     struct Altered {
@@ -179,29 +190,50 @@ async fn create(admin: &mut Admin<TokioEnv>, args: &Create, output: Output) -> R
     let mut tally = Tally::default();
     let mut rows = Vec::new();
     for (name, result) in results {
-        if args.if_not_exists
-            && let Err(error) = &result
-            && error.code() == Some(ErrorCode::TOPIC_ALREADY_EXISTS)
-        {
-            tally.done();
-            rows.push(Created {
-                topic: name.to_string(),
-                id: None,
-                partitions: None,
-                replication_factor: None,
-                status: "exists".to_owned(),
-            });
-            continue;
-        }
-        if let Some(created) = tally.take(&format!("creating topic {name}"), result) {
-            rows.push(Created {
-                topic: name.to_string(),
-                id: (!created.id.is_zero()).then(|| created.id.to_string()),
-                partitions: (created.partitions >= 0).then_some(created.partitions),
-                replication_factor: (created.replication_factor >= 0)
-                    .then_some(created.replication_factor),
-                status: if args.dry_run { "valid" } else { "created" }.to_owned(),
-            });
+        let row = |status: &str| Created {
+            topic: name.to_string(),
+            id: None,
+            partitions: None,
+            replication_factor: None,
+            status: status.to_owned(),
+            error: None,
+            message: None,
+        };
+        match result {
+            Ok(created) => {
+                tally.done();
+                rows.push(Created {
+                    id: (!created.id.is_zero()).then(|| created.id.to_string()),
+                    partitions: (created.partitions >= 0).then_some(created.partitions),
+                    replication_factor: (created.replication_factor >= 0)
+                        .then_some(created.replication_factor),
+                    ..row(if args.dry_run { "valid" } else { "created" })
+                });
+            }
+            Err(error)
+                if args.if_not_exists && error.code() == Some(ErrorCode::TOPIC_ALREADY_EXISTS) =>
+            {
+                tally.done();
+                rows.push(row("exists"));
+            }
+            Err(error) => {
+                let mut failure = Failure::client(&format!("creating topic {name}"), &error);
+                let keys = args.config.iter().map(|(key, _)| key.as_str());
+                if error.code() == Some(ErrorCode::INVALID_CONFIG)
+                    && let Some(near) = config::near(ResourceKind::Topic, keys)
+                {
+                    failure.next = Some(near);
+                }
+                tally.failed(&failure);
+                // People have just been told.
+                if !output.is_text() {
+                    rows.push(Created {
+                        error: error.code().map(|code| code.name().to_owned()),
+                        message: Some(error.to_string()),
+                        ..row("failed")
+                    });
+                }
+            }
         }
     }
     if !rows.is_empty() {
@@ -225,7 +257,21 @@ async fn alter(admin: &mut Admin<TokioEnv>, args: &Alter, output: Output) -> Res
         (key.clone(), change)
     });
     let wire = [(Resource::topic(args.topic.as_str()), wire.collect())];
-    config::apply(admin, &wire, &format!("topic {}", args.topic), args.dry_run).await?;
+    let what = format!("topic {}", args.topic);
+    if let Err(error) = config::apply(admin, &wire, &what, args.dry_run).await {
+        return Err(match exit::of(&error) {
+            // Says which topic was perhaps meant.
+            Some(Exit::NotFound) => {
+                let mut tally = Tally::default();
+                let name = std::slice::from_ref(&args.topic);
+                match find(admin, name, &mut tally).await?.is_empty() {
+                    true => return Ok(tally.exit()),
+                    false => error,
+                }
+            }
+            _ => error,
+        });
+    }
     let altered = Altered {
         topic: args.topic.clone(),
         changes,
