@@ -333,7 +333,7 @@ impl Done {
         match self {
             Done::Run {
                 report, no_holes, ..
-            } => report.failed.is_empty() && !(*no_holes && !report.holes().is_empty()),
+            } => report.failed.is_empty() && (!*no_holes || report.holes().is_empty()),
             Done::Replay(replayed) => replayed.failure.is_none(),
             Done::Draw(_) | Done::Child(_) => true,
             Done::Meta { verdict, .. } => matches!(verdict, Verdict::Same { .. }),

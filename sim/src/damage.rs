@@ -109,6 +109,12 @@ impl Damage {
         dirs.fold(self.whole, |all, (_, marks)| all.or(*marks))
     }
 
+    /// What befell the files of the directory itself.
+    #[must_use]
+    pub fn of_whole(&self) -> Marks {
+        self.whole
+    }
+
     /// What befell the metadata log.
     #[must_use]
     pub fn of_metadata(&self) -> Marks {

@@ -89,6 +89,12 @@ impl Inner {
         read.max(acked).map(|last| last + 1)
     }
 
+    /// What befell the files of the directory itself so far.
+    pub fn harmed_whole(&mut self) -> Marks {
+        self.damage.refresh();
+        self.damage.of_whole()
+    }
+
     /// What befell the metadata log so far.
     pub fn harmed_metadata(&mut self) -> Marks {
         self.damage.refresh();

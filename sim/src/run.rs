@@ -198,7 +198,7 @@ fn broker_config(scenario: &Scenario) -> BrokerConfig {
             queued_request_bytes_max: cluster.queued_bytes_max,
             request_bytes_max: cluster.queued_bytes_max,
             disk_reserve_bytes: if has_full_disk(scenario) {
-                64 << 10
+                256 << 10
             } else {
                 1 << 20
             },

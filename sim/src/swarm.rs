@@ -115,23 +115,23 @@ fn later(seed: u64, scenario: &mut Scenario) {
             Fault::DiskFull { .. } | Fault::EmptyDisk { .. } | Fault::ForeignDisk { .. }
         )
     });
-    scenario.cluster.segment_bytes_max = rng.magnitude(8_000, 20_000) as u32;
+    scenario.cluster.segment_bytes_max = rng.magnitude(20_000, 60_000) as u32;
     scenario.storm_ms = scenario.storm_ms.max(5_000);
     for topic in &mut scenario.topics {
         topic.configs.remove("preallocate");
         if rng.coin() {
             topic
                 .configs
-                .insert("retention.bytes".to_owned(), text(20_000));
+                .insert("retention.bytes".to_owned(), text(100_000));
         }
     }
     for producer in &mut scenario.producers {
-        producer.records = producer.records.max(rng.between(150, 400) as u32);
-        producer.value_bytes_max = rng.magnitude(3_000, 9_000);
-        producer.pause_ms_max = rng.magnitude(1, 20);
+        producer.records = producer.records.max(rng.between(300, 600) as u32);
+        producer.value_bytes_max = rng.magnitude(10_000, 40_000);
+        producer.pause_ms_max = rng.magnitude(1, 10);
     }
     let at_ms = rng.below(scenario.storm_ms / 2);
-    let bytes_left = rng.magnitude(1, 60_000) - 1;
+    let bytes_left = rng.magnitude(1, 200_000) - 1;
     scenario.faults.push(Planned {
         at_ms,
         fault: Fault::DiskFullForGood { bytes_left },

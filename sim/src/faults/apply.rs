@@ -162,7 +162,7 @@ pub fn apply(world: &mut World, site: &Site, fault: &Fault) {
 
 /// Room that must be there for the deleting before a disk is filled for good, in bytes: enough for all that is
 /// kept back, and for the load to go on a while.
-const DELETABLE_MIN: u64 = 256 << 10;
+const DELETABLE_MIN: u64 = 1 << 20;
 
 /// Fills the disk as soon as closed segments of the load take up enough of it.
 fn fill_for_good(world: &mut World, site: &Site, bytes_left: u64) {

@@ -17,6 +17,8 @@ use crate::history::History;
 const MS: u64 = 1_000_000;
 /// How often the operator looks.
 const TICK_MS: u64 = 50;
+/// How often the operator restarts the broker, after the storm, for partitions that are offline.
+const RESTARTS_MAX: u32 = 6;
 
 /// What the operator and the broker's process tell each other.
 #[derive(Debug, Default)]
@@ -33,6 +35,8 @@ struct Inner {
     /// A partition went offline in this process: it will serve again only after a restart.
     offline: bool,
     healing: bool,
+    /// Restarts since the storm was over.
+    restarts: u32,
     last_start_error: Option<String>,
     serving: bool,
     /// Which disk is in the broker's machine.
@@ -118,6 +122,14 @@ impl Control {
         self.lock().serving
     }
 
+    /// Whether the operator still hopes that a restart helps. Once nothing breaks any more a few do; what is
+    /// damaged stays offline then, and the rest has to work without it.
+    fn may_restart(&self) -> bool {
+        let mut inner = self.lock();
+        inner.restarts += u32::from(inner.healing);
+        inner.restarts <= RESTARTS_MAX
+    }
+
     /// A process of the broker begins.
     fn begin(&self) -> Arc<Notify> {
         let notify = Arc::new(Notify::new());
@@ -147,7 +159,10 @@ pub async fn broker_process(
         Err(error) => {
             if let StartError::Storage(StorageError::ForeignDisk { .. }) = &error {
                 history.exercised("foreign-disk-refused");
-                history.judge("L14", control.disk_in() == DiskIn::Foreign, || {
+                // A number in `meta.properties` that rotted makes the directory another's.
+                let harmed = history.lock().harmed_whole().any;
+                let right = control.disk_in() == DiskIn::Foreign || harmed;
+                history.judge("L14", right, || {
                     format!("the broker refuses its own disk: {error}")
                 });
             }
@@ -260,7 +275,7 @@ impl Site {
             }
         }
         let offline = std::mem::take(&mut self.control.lock().offline);
-        if offline && world.is_running(self.broker) {
+        if offline && world.is_running(self.broker) && self.control.may_restart() {
             self.history.exercised("operator-restart");
             // Some operators are patient, some are not.
             if world.stream("operator", now).coin() {
