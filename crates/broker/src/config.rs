@@ -39,6 +39,9 @@ pub struct Limits {
     pub fetch_bytes_max: usize,
     /// Fetch sessions at one time (`max.incremental.fetch.session.cache.slots`).
     pub fetch_sessions_max: usize,
+    /// Partitions in the cluster from which on no topic is made on first use. Topics that are asked for by
+    /// CreateTopics are made all the same.
+    pub auto_create_partitions_max: usize,
     /// Bytes a batch may unpack to (`max.decompressed.message.bytes`).
     pub decompressed_bytes_max: usize,
     /// Disk space that is kept back and given up when the disk is full: then produce is refused and everything
@@ -60,6 +63,7 @@ impl Default for Limits {
             in_flight_max: 64,
             fetch_bytes_max: 55 * 1024 * 1024,
             fetch_sessions_max: 1000,
+            auto_create_partitions_max: 10_000,
             decompressed_bytes_max: 128 * 1024 * 1024,
             disk_reserve_bytes: 64 * 1024 * 1024,
             segment_bytes_max: u32::MAX,

@@ -27,7 +27,7 @@ use crate::quorum_state::QuorumStateFile;
 use crate::registration;
 use crate::rejections::{self, Rejections};
 use crate::request_memory::RequestMemory;
-use crate::shard::{Shard, ShardConfig, ShardMessage, open_or_create};
+use crate::shard::{OPENS_MAX, Shard, ShardConfig, ShardMessage, Tally, open_or_create, say};
 use crate::stopping::{Stop, stop};
 use crate::view::View;
 
@@ -80,6 +80,7 @@ impl<E: Env> Node<E> {
     /// # Errors
     /// Anything that keeps it from serving. What had been started is stopped.
     pub async fn start(env: E, config: BrokerConfig) -> Result<Node<E>, StartError> {
+        let began = env.clock().mono();
         let disk = env.disk().clone();
         let mut ids = env.entropy().stream("node", 0);
         let mut fresh_id = || {
@@ -129,6 +130,7 @@ impl<E: Env> Node<E> {
             decompressed_bytes_max: config.limits.decompressed_bytes_max,
             group: Arc::new(registration::group_config(&broker_config)),
             ran_out: ran_out.clone(),
+            opens: Arc::new(Semaphore::new(OPENS_MAX)),
         };
         let mut shard_queues = Vec::with_capacity(config.shards);
         let mut shards = Vec::with_capacity(config.shards);
@@ -155,6 +157,7 @@ impl<E: Env> Node<E> {
         };
         let wall = env.clock().wall();
         let (log, found) = open_or_create(&disk, metadata_dir, identity, settings, wall).await?;
+        let tally = Tally::of_log(&found);
         let host = ControllerHost::new(ControllerParts {
             env: env.clone(),
             log_dir: config.log_dir.clone(),
@@ -210,6 +213,10 @@ impl<E: Env> Node<E> {
         )
         .await?;
 
+        // Every log that the metadata name has been handed to its shard by now.
+        let recovering = say(env.clock().clone(), began, tally, shard_queues.clone());
+        let recovering = env.spawner().spawn("recovery", recovering);
+
         let (stop, stopping) = stop();
         let limits = config.limits.clone();
         let producer_ids = ProducerIds::new(handle.clone(), config.node_id, broker_epoch);
@@ -244,6 +251,7 @@ impl<E: Env> Node<E> {
             .collect();
         let report = rejections::report(env.clone(), rejections);
         accepting.push(env.spawner().spawn("rejections", report));
+        accepting.push(recovering);
         Ok(Node {
             context,
             stop,

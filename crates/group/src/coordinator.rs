@@ -7,7 +7,7 @@ use protocol::{HeartbeatResponse, LeaveGroupResponse, Str, leave_group_response}
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use state_machine::{Decision, StateMachine, Ticket};
-use tracing::info;
+use tracing::debug;
 use types::{ErrorCode, Mono, Now};
 
 use crate::api::{Request, Response};
@@ -431,10 +431,10 @@ impl StateMachine for GroupCoordinator {
                 }
             });
         }
-        info!(
+        debug!(
             groups = self.groups.len(),
             live = soft.groups.len(),
-            "group coordinator active"
+            "activated"
         );
     }
 

@@ -51,6 +51,12 @@ impl StorageError {
         matches!(self, StorageError::Io { source, .. } if crate::job::is_full(source))
     }
 
+    /// Whether the process had no descriptors or no memory left: trying again later helps.
+    #[must_use]
+    pub fn is_starved(&self) -> bool {
+        matches!(self, StorageError::Io { source, .. } if crate::job::is_starved(source))
+    }
+
     /// For `map_err`: an error of the disk at `path`.
     pub fn io(path: &Path) -> impl FnOnce(io::Error) -> StorageError + use<> {
         let path = path.to_path_buf();

@@ -148,8 +148,9 @@ pub struct JobOutcome {
 /// Why a job did not do all that it was asked to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
-    /// No room. The log serves reads, refuses appends, and comes back when there is room again.
-    #[error("no room on the disk while {0}")]
+    /// No room, or no descriptors. The log serves reads, refuses appends, and comes back when there is room
+    /// again.
+    #[error("no room on the disk, or too many open files, while {0}")]
     Full(&'static str),
     /// The disk failed. The log is offline: nothing more is claimed until it has been opened anew.
     #[error("the disk failed while {what}: {kind}")]
@@ -168,19 +169,31 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     )
 }
 
-/// An error of a step that changed nothing which was claimed: only a full disk is survived.
+/// Whether no file could be opened because too many are (`ENFILE`, `EMFILE`): no disk has been asked.
+fn lacks_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
+}
+
+/// Whether it is the process, or the machine, that ran out of something: the disk was not asked, and trying
+/// again later helps.
+pub(crate) fn is_starved(error: &io::Error) -> bool {
+    lacks_descriptors(error) || error.kind() == io::ErrorKind::OutOfMemory
+}
+
+/// An error of a step that changed nothing which was claimed: a full disk and a starved process are survived.
 fn step(what: &'static str) -> impl Fn(io::Error) -> Failure {
     move |error| Failure {
-        fence: !is_full(&error),
+        fence: !is_full(&error) && !is_starved(&error),
         error,
         what,
     }
 }
 
-/// An error of a sync: whatever it was, what was written may be gone.
+/// An error of a sync: whatever it was, what was written may be gone; unless what was to be synced could
+/// not even be opened.
 fn sync(what: &'static str) -> impl Fn(io::Error) -> Failure {
     move |error| Failure {
-        fence: true,
+        fence: !lacks_descriptors(&error),
         error,
         what,
     }

@@ -685,7 +685,7 @@ impl<D: Disk> Log<D> {
             }
             Some(failure) => {
                 tracing::warn!(dir = %self.dir.display(), what = failure.what, error = %failure.error,
-                    full = is_full(&failure.error), "no room: appends are refused");
+                    full = is_full(&failure.error), "no room, or too many open files: appends are refused");
                 self.health = Health::Full;
                 self.state_dirty = true;
                 self.epochs_dirty = true;

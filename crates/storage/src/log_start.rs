@@ -83,18 +83,22 @@ impl<D: Disk> Log<D> {
 
     /// Where the log starts, by the copy, when `log-state` does not say. `first` is where its first segment
     /// does.
+    ///
+    /// # Errors
+    /// The process has too many open files, which says nothing about the copy.
     pub(crate) async fn start_without_state(
         &self,
         first: i64,
         is_ours: bool,
         alarms: &mut Vec<String>,
-    ) -> Offset {
+    ) -> Result<Offset, StorageError> {
         let found = match self.read_start().await {
             Ok(None) if !is_ours => self.start_by_kafka().await,
             other => other,
         };
-        match found {
+        Ok(match found {
             Ok(start) => start.unwrap_or_default().max(Offset(first)),
+            Err(error) if error.is_starved() => return Err(error),
             Err(error) => {
                 alarms.push(format!(
                     "{error}: nothing says any more where the log starts. It is taken to start with its \
@@ -102,7 +106,7 @@ impl<D: Disk> Log<D> {
                 ));
                 Offset(first)
             }
-        }
+        })
     }
 
     /// Where Kafka says that a log which it made starts: in a file beside all of them.

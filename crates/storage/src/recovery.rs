@@ -27,6 +27,7 @@ use crate::epochs::EpochCache;
 use crate::error::StorageError;
 use crate::files;
 use crate::index::{IndexBuilder, SegmentIndex};
+use crate::job::is_starved;
 use crate::log::{Active, Health, Log};
 use crate::names::{self, parse_segment_file, segment_file};
 use crate::producer_snapshot::ProducerEntry;
@@ -154,7 +155,7 @@ impl<D: Disk> Log<D> {
             log.write_metadata().await?;
         }
         let floor = state.as_ref().map_or(0, |state| state.claims_floor);
-        let claims = log.read_claims(&listing, floor, &mut alarms).await;
+        let claims = log.read_claims(&listing, floor, &mut alarms).await?;
         let clean = match &state {
             Some(state) => log.open_clean(&listing, state, &claims).await,
             None => false,
@@ -305,10 +306,17 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    async fn read_claims(&self, listing: &Listing, floor: u64, alarms: &mut Vec<String>) -> Claims {
+    async fn read_claims(
+        &self,
+        listing: &Listing,
+        floor: u64,
+        alarms: &mut Vec<String>,
+    ) -> Result<Claims, StorageError> {
         let path = self.dir.join(names::CLAIMS);
         let bytes = match files::read_whole(&self.disk, &path).await {
             Ok(bytes) => bytes,
+            // It says nothing about what is there, and nothing may be concluded from it.
+            Err(error) if is_starved(&error) => return Err(StorageError::io(&path)(error)),
             Err(error) => {
                 alarms.push(format!("the claims cannot be read: {error}"));
                 None
@@ -318,7 +326,7 @@ impl<D: Disk> Log<D> {
         if claims == Claims::Damaged && listing.claims {
             alarms.push("the claims are damaged: nothing is taken for torn".to_owned());
         }
-        claims
+        Ok(claims)
     }
 
     /// Writes both slots of the claims anew: all is durable up to `mark`. Numbers start after `last`.
@@ -537,7 +545,7 @@ impl<D: Disk> Log<D> {
     ) -> Result<u64, StorageError> {
         let first = listing.segments.first().copied().unwrap_or(0);
         let is_ours = listing.claims;
-        let log_start = self.start_without_state(first, is_ours, alarms).await;
+        let log_start = self.start_without_state(first, is_ours, alarms).await?;
         // Without a segment the log is empty and ends where it starts.
         let start = listing.segments.first().copied().unwrap_or(log_start.0);
         self.log_start = Offset(start);

@@ -1,5 +1,7 @@
 //! Metadata (key 3): brokers, topics, leaders; and topics made on first use.
 
+use std::collections::BTreeSet;
+
 use env::Env;
 use protocol::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -37,10 +39,17 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: MetadataRequest) 
         }
         Some(wanted) => {
             let mut missing: Vec<Str> = Vec::new();
+            // What is asked twice is answered once: an answer may be much larger than its question.
+            let (mut names, mut ids) = (BTreeSet::new(), BTreeSet::new());
             for topic in &wanted {
                 let by_id = topic.name.is_none() || !topic.topic_id.is_zero();
                 if by_id && version >= 10 {
-                    topics.push(match view.topic_by_id(&topic.topic_id) {
+                    if !ids.insert(topic.topic_id) {
+                        continue;
+                    }
+                    let found = view.topic_by_id(&topic.topic_id);
+                    names.extend(found.map(|found| found.name.clone()));
+                    topics.push(match found {
                         Some(found) => described(found, topic_operations),
                         None => MetadataResponseTopic {
                             error_code: ErrorCode::UNKNOWN_TOPIC_ID.0,
@@ -53,11 +62,7 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: MetadataRequest) 
                     continue;
                 }
                 let name = topic.name.clone().unwrap_or_default();
-                if topics
-                    .iter()
-                    .any(|t: &MetadataResponseTopic| t.name.as_ref() == Some(&name))
-                    || missing.contains(&name)
-                {
+                if !names.insert(name.clone()) {
                     continue;
                 }
                 match view.topic_by_name(&name) {

@@ -100,11 +100,26 @@ impl Coordinator {
             self.state = State::Failed(ErrorCode::COORDINATOR_NOT_AVAILABLE);
             return None;
         }
+        let groups = outcome.machine.groups().len();
+        let partition = self.partition.partition.0;
+        if groups > 0 {
+            tracing::info!(partition, groups, "group coordinator active");
+        } else {
+            tracing::debug!(partition, "group coordinator active, without groups");
+        }
         let mut soft = Default::default();
         let mut decision = Decision::default();
         outcome.machine.activate(&mut soft, now, &mut decision);
         self.state = State::Active(Box::new((*outcome.machine, soft)));
         Some(decision)
+    }
+
+    /// How many groups it coordinates, if it serves.
+    pub fn groups(&self) -> Option<usize> {
+        match &self.state {
+            State::Active(active) => Some(active.0.groups().len()),
+            State::Loading | State::Failed(_) => None,
+        }
     }
 
     /// Decides a request.

@@ -18,6 +18,7 @@ use super::message::{
     Install, Isolation, LogDescription, OffsetFound, OffsetQuery, OffsetSpec,
 };
 use super::open::{OpenLog, log_config};
+use super::recovery::Tally;
 use super::timers::Timer;
 use super::work::{Job, JobFuture, RETRY_MS, Waiting, Work};
 use crate::{batches, policy};
@@ -655,7 +656,11 @@ impl<E: Env> Hosted<E> {
     }
 
     fn loaded(&mut self, work: &mut Work<E>, replayed: Replayed) -> Option<JobFuture<E>> {
-        let decision = self.coordinator.as_mut()?.loaded(work.now(), replayed);
+        let coordinator = self.coordinator.as_mut()?;
+        let decision = coordinator.loaded(work.now(), replayed);
+        if let Some(groups) = coordinator.groups() {
+            work.tally += Tally::of_coordinator(groups);
+        }
         if let Some(decision) = decision {
             self.commit(work, decision);
         }

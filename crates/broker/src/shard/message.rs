@@ -6,6 +6,7 @@
 
 use std::sync::{Arc, Weak};
 
+use super::recovery::Tally;
 use metadata::TopicConfig;
 use partition::Acks;
 use protocol::Str;
@@ -58,6 +59,8 @@ pub(crate) enum ShardMessage<D: env::Disk> {
     ),
     /// A read found these records damaged.
     Faulty(TopicPartition, Offset, NextOffset),
+    /// Asks what was found, once everything that was installed before has been opened and replayed.
+    Recovered(oneshot::Sender<Tally>),
     /// Close every log and answer when it is done.
     Stop(oneshot::Sender<()>),
 }

@@ -12,6 +12,7 @@ mod hosted;
 mod message;
 mod open;
 mod produce;
+mod recovery;
 mod timers;
 mod work;
 
@@ -22,7 +23,7 @@ use env::{Either3, Env, race3};
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use storage::StorageError;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use types::{ErrorCode, TopicPartition};
 
 pub(crate) use message::{
@@ -32,10 +33,11 @@ pub(crate) use message::{
 };
 
 pub(crate) use hosted::read_error;
-pub(crate) use open::open_or_create;
+pub(crate) use open::{OPENS_MAX, open_or_create};
+pub(crate) use recovery::{Tally, say};
 
 use hosted::Hosted;
-use open::Opened;
+use open::{OpenTrouble, Opened};
 use timers::Timer;
 use work::{Job, JobFuture, Work};
 
@@ -45,6 +47,9 @@ const MESSAGES_PER_TURN: usize = 256;
 /// How long an append may take on our own disk, whatever the client's timeout.
 const SYNC_PATIENCE_MS: i64 = 1_000;
 
+/// How often a log is tried to be opened while an earlier topic of its name is being removed: half a minute.
+const REMOVAL_TRIES: u32 = 60;
+
 /// What a shard holds of a partition.
 enum Slot<E: Env> {
     /// Its log is being opened; batches wait in the order they came, or a producer that does not wait for
@@ -52,6 +57,10 @@ enum Slot<E: Env> {
     Opening {
         install: Install,
         batches: Vec<WaitingBatch>,
+        /// How often it could not be opened. Then nobody waits for it: it may take long.
+        tries: u32,
+        /// Whether an attempt is under way: two at a time would each take the files for theirs.
+        under_way: bool,
     },
     /// It is served.
     Open(Box<Hosted<E>>),
@@ -82,6 +91,8 @@ pub(crate) struct ShardConfig {
     pub group: Arc<group::GroupConfig>,
     /// Tells whoever keeps room back that there is none.
     pub ran_out: Arc<Notify>,
+    /// How many logs of the node may be opened at one time.
+    pub opens: Arc<Semaphore>,
 }
 
 /// The task.
@@ -90,7 +101,13 @@ pub(crate) struct Shard<E: Env> {
     slots: BTreeMap<TopicPartition, Slot<E>>,
     jobs: FuturesUnordered<JobFuture<E>>,
     work: Work<E>,
-    stopped: Option<tokio::sync::oneshot::Sender<()>>,
+    stopped: Option<oneshot::Sender<()>>,
+    /// First attempts to open logs, and steps of replays, that are under way.
+    recovering: usize,
+    /// Who wants to hear what was found, once nothing is being recovered.
+    recovered: Option<oneshot::Sender<Tally>>,
+    /// Logs that cannot be opened for now.
+    trouble: OpenTrouble,
 }
 
 impl<E: Env> Shard<E> {
@@ -106,6 +123,9 @@ impl<E: Env> Shard<E> {
             jobs: FuturesUnordered::new(),
             work: Work::new(env, config),
             stopped: None,
+            recovering: 0,
+            recovered: None,
+            trouble: OpenTrouble::default(),
         }
     }
 
@@ -143,6 +163,7 @@ impl<E: Env> Shard<E> {
             }
             self.fire_timers();
             self.start_jobs();
+            self.tell_recovered();
             if self.stopped.is_some() && self.jobs.is_empty() && self.slots.is_empty() {
                 if let Some(stopped) = self.stopped.take() {
                     // Whoever asked may have gone.
@@ -211,7 +232,18 @@ impl<E: Env> Shard<E> {
                     hosted.mark_faulty(work, from, to);
                 }
             }
+            ShardMessage::Recovered(reply) => self.recovered = Some(reply),
             ShardMessage::Stop(reply) => self.stop(reply),
+        }
+    }
+
+    /// Tells what was found when everything that the node began with has been opened and replayed.
+    fn tell_recovered(&mut self) {
+        if self.recovering == 0
+            && let Some(reply) = self.recovered.take()
+        {
+            // Whoever asked may have gone.
+            let _ = reply.send(self.work.tally);
         }
     }
 
@@ -239,16 +271,19 @@ impl<E: Env> Shard<E> {
                 let slot = Slot::Opening {
                     install: install.clone(),
                     batches: Vec::new(),
+                    tries: 0,
+                    under_way: true,
                 };
                 self.slots.insert(install.partition, slot);
-                self.open(install);
+                self.recovering += 1;
+                self.open(install, true);
             }
         }
     }
 
-    fn open(&mut self, install: Install) {
+    fn open(&mut self, install: Install, is_first: bool) {
         let fence = self.work.next_fence();
-        let job = open::open(&self.work.env, &self.work.config, fence, install);
+        let job = open::open(&self.work.env, &self.work.config, fence, install, is_first);
         self.jobs.push(Box::pin(job));
     }
 
@@ -263,6 +298,8 @@ impl<E: Env> Shard<E> {
             Slot::Opening {
                 install,
                 batches: Vec::new(),
+                tries: 0,
+                under_way: false,
             },
         );
         self.work.retry(partition);
@@ -272,7 +309,10 @@ impl<E: Env> Shard<E> {
         match self.slots.remove(&partition) {
             Some(Slot::Open(hosted)) => self.jobs.push(Box::pin(hosted.delete(&mut self.work))),
             // The open job finds nobody waiting for it and removes what it opened.
-            Some(Slot::Opening { batches, .. }) => {
+            Some(Slot::Opening { batches, tries, .. }) => {
+                if tries > 0 {
+                    self.trouble.one_less();
+                }
                 for waiting in batches {
                     let error = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
                     self.work
@@ -314,10 +354,10 @@ impl<E: Env> Shard<E> {
                 self.close_if_stopping(partition);
             }
             Job::Replayed(partition, outcome) => {
-                if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition)
-                    && let Some(next) = hosted.replayed(&mut self.work, outcome)
-                {
-                    self.jobs.push(next);
+                self.recovering -= 1;
+                if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition) {
+                    let next = hosted.replayed(&mut self.work, outcome);
+                    self.replay(next);
                 }
             }
             Job::Closed(partition, result) => {
@@ -334,30 +374,59 @@ impl<E: Env> Shard<E> {
         }
     }
 
+    fn replay(&mut self, step: Option<JobFuture<E>>) {
+        if let Some(step) = step {
+            self.recovering += 1;
+            self.jobs.push(step);
+        }
+    }
+
     fn opened(&mut self, opened: Opened<E>) {
         let partition = opened.partition;
-        let Some(Slot::Opening { install, batches }) = self.slots.remove(&partition) else {
-            // Deleted while it was being opened.
-            if let Ok(log) = opened.result {
-                let disk = self.work.env.disk().clone();
-                self.jobs
-                    .push(Box::pin(open::delete::<E>(disk, partition, log.log)));
+        if opened.is_first {
+            self.recovering -= 1;
+        }
+        let (install, batches, tries) = match self.slots.remove(&partition) {
+            Some(Slot::Opening {
+                install,
+                batches,
+                tries,
+                under_way,
+            }) => {
+                assert!(under_way, "what was opened was being opened");
+                (install, batches, tries)
             }
-            return;
+            Some(Slot::Open(_) | Slot::Offline) => {
+                unreachable!("a log is opened once at a time")
+            }
+            None => {
+                // Deleted while it was being opened.
+                if let Ok(log) = opened.result {
+                    let disk = self.work.env.disk().clone();
+                    self.jobs
+                        .push(Box::pin(open::delete::<E>(disk, partition, log.log)));
+                }
+                return;
+            }
         };
         match opened.result {
             Ok(log) => {
+                self.work.tally += log.tally;
                 let mut hosted = Box::new(Hosted::new(&mut self.work, &install, log));
                 hosted.lead(&mut self.work, &install);
-                if let Some(replay) = hosted.start_replay(&mut self.work) {
-                    self.jobs.push(replay);
-                }
+                let replay = hosted.start_replay(&mut self.work);
+                self.replay(replay);
                 self.slots.insert(partition, Slot::Open(hosted));
+                if tries > 0 {
+                    self.trouble.one_less();
+                }
             }
-            // No room for now; or an earlier topic of this name is still being removed.
-            Err(error) if error.is_full() || matches!(error, StorageError::Identity { .. }) => {
-                tracing::warn!(topic = &*install.topic, partition = partition.partition.0, %error,
-                    "a log cannot be opened yet: trying again");
+            // No room or no descriptors for now; or an earlier topic of this name is still being removed.
+            Err(error)
+                if error.is_full()
+                    || error.is_starved()
+                    || matches!(error, StorageError::Identity { .. }) && tries < REMOVAL_TRIES =>
+            {
                 if error.is_full() {
                     self.work.config.ran_out.notify_one();
                 }
@@ -368,10 +437,24 @@ impl<E: Env> Shard<E> {
                         .refuse(waiting.request, waiting.index, code, None);
                 }
                 if self.stopped.is_none() {
-                    let batches = Vec::new();
-                    let slot = Slot::Opening { install, batches };
+                    let now = self.work.now().mono;
+                    self.trouble
+                        .one_more(now, tries == 0, &install.topic, partition, &error);
+                    // A full disk and a topic being removed pass soon; want of descriptors may last, and each
+                    // attempt takes some from those that have more use for them.
+                    let wait_ms = if error.is_starved() {
+                        open::rest_ms(tries)
+                    } else {
+                        work::RETRY_MS
+                    };
+                    let slot = Slot::Opening {
+                        install,
+                        batches: Vec::new(),
+                        tries: tries.saturating_add(1),
+                        under_way: false,
+                    };
                     self.slots.insert(partition, slot);
-                    self.work.retry(partition);
+                    self.work.retry_in(partition, wait_ms);
                 }
                 return;
             }
@@ -380,6 +463,9 @@ impl<E: Env> Shard<E> {
                     "a log cannot be opened: the partition is offline");
                 self.work.env.observe(env::Seen::WentOffline { partition });
                 self.slots.insert(partition, Slot::Offline);
+                if tries > 0 {
+                    self.trouble.one_less();
+                }
             }
         }
         for waiting in batches {
@@ -416,8 +502,15 @@ impl<E: Env> Shard<E> {
     }
 
     fn append(&mut self, partition: TopicPartition, waiting: WaitingBatch) {
-        if let Some(Slot::Opening { batches, .. }) = self.slots.get_mut(&partition) {
-            batches.push(waiting);
+        if let Some(Slot::Opening { batches, tries, .. }) = self.slots.get_mut(&partition) {
+            if *tries == 0 {
+                batches.push(waiting);
+            } else {
+                let code = ErrorCode::KAFKA_STORAGE_ERROR;
+                self.work
+                    .produces
+                    .refuse(waiting.request, waiting.index, code, None);
+            }
             return;
         }
         let WaitingBatch {
@@ -480,7 +573,7 @@ impl<E: Env> Shard<E> {
     fn delete_records(
         &mut self,
         orders: Vec<DeleteRecords>,
-        reply: tokio::sync::oneshot::Sender<Vec<DeleteRecordsAnswer>>,
+        reply: oneshot::Sender<Vec<DeleteRecordsAnswer>>,
     ) {
         let request = self.work.deletions.begin(orders.len(), reply);
         for order in orders {
@@ -515,11 +608,19 @@ impl<E: Env> Shard<E> {
                 Timer::Coordinator(partition) => {
                     if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition) {
                         let replay = hosted.tick_coordinator(&mut self.work);
-                        self.jobs.extend(replay);
+                        self.replay(replay);
                     }
                 }
-                Timer::Retry(partition) => match self.slots.get(&partition) {
-                    Some(Slot::Opening { install, .. }) => self.open(install.clone()),
+                Timer::Retry(partition) => match self.slots.get_mut(&partition) {
+                    Some(Slot::Opening {
+                        install, under_way, ..
+                    }) => {
+                        // A timer of the time before it was closed may be left, beside its own.
+                        if !std::mem::replace(under_way, true) {
+                            let install = install.clone();
+                            self.open(install, false);
+                        }
+                    }
                     Some(Slot::Open(_)) => self.work.dirty.push(partition),
                     Some(Slot::Offline) | None => {}
                 },
@@ -559,7 +660,7 @@ impl<E: Env> Shard<E> {
         }
     }
 
-    fn stop(&mut self, reply: tokio::sync::oneshot::Sender<()>) {
+    fn stop(&mut self, reply: oneshot::Sender<()>) {
         self.stopped = Some(reply);
         let partitions: Vec<TopicPartition> = self.slots.keys().copied().collect();
         for partition in partitions {

@@ -9,23 +9,77 @@ use storage::error::StorageError;
 use storage::log::Log;
 use storage::recovery::Recovered;
 use storage::{LogConfig, LogIdentity};
-use types::{TopicPartition, Wall};
+use types::{Mono, TopicPartition, Wall};
 
 use super::ShardConfig;
 use super::message::Install;
-use super::work::Job;
+use super::recovery::Tally;
+use super::work::{Job, RETRY_MS};
 use crate::batches;
 
 /// A log that was opened, with what was found in it.
 pub(crate) struct OpenLog<E: Env> {
     pub log: Log<E::Disk>,
     pub recovered: partition::Recovered,
+    /// What was found, in numbers.
+    pub tally: Tally,
 }
 
 /// The end of an attempt to open a log.
 pub(crate) struct Opened<E: Env> {
     pub partition: TopicPartition,
     pub result: Result<OpenLog<E>, StorageError>,
+    /// The first attempt in this life of the partition.
+    pub is_first: bool,
+}
+
+/// Logs of a node that are opened at one time: each takes a few descriptors and some memory meanwhile.
+pub(crate) const OPENS_MAX: usize = 64;
+/// How long a log rests that could not be opened for want of descriptors or memory, at most.
+const REST_MS_MAX: i64 = 8_000;
+/// How often it is said that logs cannot be opened.
+const SAY_MS: i64 = 60_000;
+
+/// How long a log rests after so many failures before.
+pub(crate) fn rest_ms(failures: u32) -> i64 {
+    RETRY_MS
+        .saturating_mul(1 << failures.min(8))
+        .min(REST_MS_MAX)
+}
+
+/// Logs that cannot be opened for now: said when it begins, each minute while it goes on, and when it is
+/// over, however many there are.
+#[derive(Default)]
+pub(crate) struct OpenTrouble {
+    waiting: usize,
+    said: Mono,
+}
+
+impl OpenTrouble {
+    /// A log could not be opened, for the first time or again.
+    pub fn one_more(
+        &mut self,
+        now: Mono,
+        is_new: bool,
+        topic: &str,
+        partition: TopicPartition,
+        error: &StorageError,
+    ) {
+        self.waiting += usize::from(is_new);
+        if (is_new && self.waiting == 1) || now >= self.said.after_ms(SAY_MS) {
+            self.said = now;
+            tracing::warn!(topic, partition = partition.partition.0, %error, waiting = self.waiting,
+                "logs cannot be opened for now: trying again");
+        }
+    }
+
+    /// A log that could not be opened is, or is wanted no more.
+    pub fn one_less(&mut self) {
+        self.waiting -= 1;
+        if self.waiting == 0 {
+            tracing::info!("every log that could not be opened is open");
+        }
+    }
 }
 
 /// A topic's settings, as a log takes them.
@@ -100,6 +154,7 @@ pub(crate) fn open<E: Env>(
     config: &ShardConfig,
     fence: Fence,
     install: Install,
+    is_first: bool,
 ) -> impl Future<Output = Job<E>> + Send + use<E> {
     let identity = LogIdentity {
         cluster_id: Some(config.cluster_id.digest()),
@@ -110,8 +165,10 @@ pub(crate) fn open<E: Env>(
     let dir = config.log_dir.join(identity.dir_name());
     let settings = log_config(&install.config, config.open_mode, config.segment_bytes_max);
     let env = env.clone();
+    let opens = config.opens.clone();
     let partition = install.partition;
     async move {
+        let _one_of_few = opens.acquire().await;
         let wall = env.clock().wall();
         let result = open_or_create(env.disk(), dir, identity, settings, wall).await;
         let result = result.map(|(log, found)| {
@@ -136,9 +193,17 @@ pub(crate) fn open<E: Env>(
                 );
             }
             let recovered = batches::recovered(env.clock().mono(), fence, &log, &found);
-            OpenLog { log, recovered }
+            OpenLog {
+                log,
+                recovered,
+                tally: Tally::of_log(&found),
+            }
         });
-        Job::Opened(Box::new(Opened { partition, result }))
+        Job::Opened(Box::new(Opened {
+            partition,
+            result,
+            is_first,
+        }))
     }
 }
 

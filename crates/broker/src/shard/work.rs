@@ -10,6 +10,7 @@ use super::ShardConfig;
 use super::coordinator::Replayed;
 use super::open::Opened;
 use super::produce::{Deletions, Produces};
+use super::recovery::Tally;
 use super::timers::{Timer, Timers};
 
 /// How long a partition waits after its disk was full before it tries again.
@@ -54,6 +55,8 @@ pub(crate) struct Work<E: Env> {
     pub timers: Timers,
     pub produces: Produces,
     pub deletions: Deletions,
+    /// What opening logs has found so far.
+    pub tally: Tally,
     /// Partitions whose disk may have something to do.
     pub dirty: Vec<TopicPartition>,
     /// Scratch space for a step's effects.
@@ -73,6 +76,7 @@ impl<E: Env> Work<E> {
             timers: Timers::default(),
             produces: Produces::default(),
             deletions: Deletions::default(),
+            tally: Tally::default(),
             dirty: Vec::new(),
             effects: Vec::new(),
             tokens: LookupMap::new(),
@@ -99,7 +103,12 @@ impl<E: Env> Work<E> {
 
     /// Gives a partition's disk another chance in a while.
     pub fn retry(&mut self, partition: TopicPartition) {
-        let at = self.env.clock().mono().after_ms(RETRY_MS);
+        self.retry_in(partition, RETRY_MS);
+    }
+
+    /// Gives a partition's disk another chance in so many milliseconds.
+    pub fn retry_in(&mut self, partition: TopicPartition, ms: i64) {
+        let at = self.env.clock().mono().after_ms(ms);
         self.timers.add(at, Timer::Retry(partition));
     }
 

@@ -7,7 +7,9 @@ extern crate ottla_broker as broker;
 mod machine;
 mod site;
 
+mod auto_create;
 mod bad_input;
 mod connections;
 mod memory;
+mod open_files;
 mod slow;

@@ -23,8 +23,8 @@ type Running = Arc<Mutex<Option<Node<Machine>>>>;
 
 /// The machines.
 pub struct Site {
-    pub world: World,
-    pub broker: NodeId,
+    world: World,
+    broker: NodeId,
     client: NodeId,
     node: Running,
     /// Files that the broker has open.
@@ -89,10 +89,7 @@ impl Site {
             node,
             descriptors,
         };
-        let node = site.node.clone();
-        let limit = Duration::from_secs(60);
-        let serves = move |_: &mut World| node.lock().unwrap().is_some();
-        site.world.run_until(limit, serves).expect("it serves");
+        site.wait_until_it_serves();
         site
     }
 
@@ -123,9 +120,19 @@ impl Site {
         assert_eq!(totals, [(reason, times)]);
     }
 
-    /// The world's time in milliseconds.
-    pub fn now_ms(&self) -> u64 {
-        self.world.now_ns() / 1_000_000
+    /// Kills the broker's process and starts another.
+    pub fn kill_and_start(&mut self) {
+        self.world.kill(self.broker);
+        self.node.lock().unwrap().take();
+        self.world.start(self.broker);
+        self.wait_until_it_serves();
+    }
+
+    fn wait_until_it_serves(&mut self) {
+        let node = self.node.clone();
+        let limit = Duration::from_secs(60);
+        let serves = move |_: &mut World| node.lock().unwrap().is_some();
+        self.world.run_until(limit, serves).expect("it serves");
     }
 }
 
