@@ -12,7 +12,7 @@ use env::Disk;
 use metadata::Image;
 use storage::PartitionDir;
 use storage::error::StorageError;
-use storage::log_dir::{partitions, set_aside};
+use storage::log_dir::{id_by_state, partitions, set_aside};
 use types::{BrokerId, Uuid};
 
 /// Sets aside what nobody owns, and says so. A disk that refuses is told in the log: the directories stay.
@@ -29,7 +29,7 @@ async fn try_sweep<D: Disk>(
     image: &Image,
 ) -> Result<(), StorageError> {
     for dir in partitions(disk, log_dir).await? {
-        if is_owned(&dir, me, image) {
+        if is_owned(disk, &dir, me, image).await? {
             continue;
         }
         let to = set_aside(disk, &dir).await?;
@@ -44,14 +44,29 @@ async fn try_sweep<D: Disk>(
 }
 
 /// Whether a topic of the cluster has this log here. A directory that does not say whose it is (its maker
-/// got no further, or an old Kafka made it) is judged by its name.
-fn is_owned(dir: &PartitionDir, me: BrokerId, image: &Image) -> bool {
-    if dir.topic == metadata::names::METADATA_TOPIC {
-        return dir.topic_id.is_none_or(|id| id == Uuid::METADATA_TOPIC);
+/// got no further, or an old Kafka made it) is judged by its name. One that has a topic's name and another
+/// one's id is taken for another topic's only if both files that name the id agree: one of them may be
+/// damaged, and a log that is set aside is replaced by an empty one.
+async fn is_owned<D: Disk>(
+    disk: &D,
+    dir: &PartitionDir,
+    me: BrokerId,
+    image: &Image,
+) -> Result<bool, StorageError> {
+    let expected = if dir.topic == metadata::names::METADATA_TOPIC {
+        Uuid::METADATA_TOPIC
+    } else {
+        let topic = image.topic(&dir.topic).filter(|topic| {
+            let registration = topic.partitions.get(&dir.partition.0);
+            registration.is_some_and(|partition| partition.replicas.contains(&me))
+        });
+        let Some(topic) = topic else {
+            return Ok(false);
+        };
+        topic.id
+    };
+    match dir.topic_id {
+        Some(id) if id != expected => Ok(id_by_state(disk, &dir.path).await? != Some(id)),
+        _ => Ok(true),
     }
-    image.topic(&dir.topic).is_some_and(|topic| {
-        let registration = topic.partitions.get(&dir.partition.0);
-        dir.topic_id.is_none_or(|id| id == topic.id)
-            && registration.is_some_and(|partition| partition.replicas.contains(&me))
-    })
 }

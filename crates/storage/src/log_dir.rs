@@ -11,8 +11,10 @@ use env::{Disk, EntryKind};
 use types::{PartitionIndex, Uuid};
 
 use crate::error::StorageError;
+use crate::files;
 use crate::names;
 use crate::recovery::read_metadata;
+use crate::state::LogState;
 
 /// A partition's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +52,19 @@ pub async fn partitions<D: Disk>(disk: &D, path: &Path) -> Result<Vec<PartitionD
         });
     }
     Ok(out)
+}
+
+/// The topic's id by the checksummed file of the log, if there is one that is whole. `partition.metadata`,
+/// which has no checksum, may have lost a bit.
+///
+/// # Errors
+/// The disk's.
+pub async fn id_by_state<D: Disk>(disk: &D, dir: &Path) -> Result<Option<Uuid>, StorageError> {
+    let path = dir.join(names::STATE);
+    let bytes = files::read_whole(disk, &path).await;
+    let bytes = bytes.map_err(StorageError::io(&path))?;
+    let state = bytes.and_then(|bytes| LogState::decode(&bytes).ok());
+    Ok(state.map(|state| state.identity.topic_id))
 }
 
 /// Sets a directory aside, durably, that no known partition owns. The node itself never deletes it.

@@ -133,17 +133,35 @@ impl<D: Disk> Log<D> {
     ) -> Result<(Log<D>, Recovered), StorageError> {
         let seed = identity.seed();
         let listing = list(&disk, &dir).await?;
-        let found_id = read_metadata(&disk, &dir).await?;
-        check_identity(&dir, found_id, identity.topic_id)?;
+        let found_id = read_metadata(&disk, &dir).await;
         let mut log = Log::empty(disk, dir, identity, config, seed, Offset(0), now);
+        let mut alarms = Vec::new();
+        let state = log.read_state(&mut alarms).await?;
+        let expected = log.identity.topic_id;
+        // It has no checksum, as Kafka has none there; the state has one, and outvotes it.
+        let is_ours = (state.as_ref()).is_some_and(|state| state.identity.topic_id == expected);
+        let found_id = match found_id {
+            Ok(Some(id)) if id != expected && is_ours => {
+                alarms.push(format!(
+                    "partition.metadata is damaged (names {id}): written anew"
+                ));
+                None
+            }
+            Err(StorageError::Damaged { reason, .. }) if is_ours => {
+                alarms.push(format!(
+                    "partition.metadata is damaged ({reason}): written anew"
+                ));
+                None
+            }
+            found => found?,
+        };
+        check_identity(&log.dir, found_id, expected)?;
         for name in &listing.temporary {
             let path = log.dir.join(name);
             files::remove(&log.disk, &path)
                 .await
                 .map_err(StorageError::io(&path))?;
         }
-        let mut alarms = Vec::new();
-        let state = log.read_state(&mut alarms).await?;
         if let Some(state) = &state {
             check_identity(
                 &log.dir,

@@ -662,6 +662,36 @@ fn a_misplaced_batch_is_told_as_such() {
 }
 
 #[test]
+fn a_bit_lost_in_the_topics_id_loses_no_log() {
+    let config = small();
+    for (what, damage) in [("another id", 40), ("no id", 0), ("not a text", 2)] {
+        let (disk, _) = ten(&config);
+        let path = dir().join("partition.metadata");
+        disk.damage(&path, |bytes| match damage {
+            40 => {
+                let id = Uuid([3; 16]);
+                *bytes = format!("version: 0\ntopic_id: {id}").into_bytes();
+            }
+            0 => bytes.clear(),
+            _ => bytes.fill(0xff),
+        });
+        let (log, recovered) = open(&disk, &config).unwrap();
+        assert_eq!(log.log_end_offset(), NextOffset(10), "{what}");
+        assert!(
+            recovered.alarms[0].contains("partition.metadata is damaged"),
+            "{what}"
+        );
+        drop(log);
+        let (_, again) = open(&disk, &config).unwrap();
+        assert_eq!(again.alarms, Vec::<String>::new(), "{what}: written anew");
+        // With neither to go by, nothing is touched.
+        disk.damage(&path, |bytes| bytes.clear());
+        disk.damage(&dir().join("log-state"), |bytes| bytes.fill(0));
+        assert!(open(&disk, &config).is_err(), "{what}");
+    }
+}
+
+#[test]
 fn another_topics_directory_is_refused() {
     let config = small();
     let (disk, _) = ten(&config);
