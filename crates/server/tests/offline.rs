@@ -286,6 +286,7 @@ fn offline_examples_run() {
         "log dump",
         "log verify",
         "log repair",
+        "sim draw",
         "completions",
         "man",
         "version",

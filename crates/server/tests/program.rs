@@ -598,6 +598,27 @@ fn an_interrupted_member_commits_what_it_printed() {
     );
 }
 
+/// The id that most compose files have, which Kafka itself would write in another way.
+#[test]
+fn clients_are_told_the_clusters_id_as_it_was_given() {
+    const ID: &str = "MkU3OEVBNTcwNTJENDM2Qk";
+    let node = Node::start_with(|command| {
+        command.env("CLUSTER_ID", ID);
+    });
+    assert_eq!(node.ready["cluster_id"], ID);
+    let info = node.ask(&["cluster", "info", "--output", "json"]).json();
+    assert_eq!(info["cluster_id"], ID);
+    // A log of it is found again.
+    node.ask_with(&["topic", "create", "orders"], b"").expect(0);
+    node.ask_with(&["produce", "orders"], b"a\n").expect(0);
+    let data = node.dir.join("data");
+    let (code, _dir) = node.stop();
+    assert_eq!(code, 0);
+    let verified = run(&["log", "verify", data.to_str().unwrap(), "--output", "json"]).json();
+    let logs = verified.as_array().unwrap();
+    assert!(logs.iter().all(|log| log["sound"] == true), "{verified}");
+}
+
 /// Keys that are taken and do nothing are told once each, at the start; those at their defaults are not told.
 #[test]
 fn what_has_no_effect_is_told_once() {

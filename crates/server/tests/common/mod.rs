@@ -126,8 +126,14 @@ pub struct Node {
 
 impl Node {
     pub fn start() -> Node {
+        Node::start_with(|_| {})
+    }
+
+    pub fn start_with(set: impl FnOnce(&mut Command)) -> Node {
         let dir = TempDir::new();
-        let mut child = command()
+        let mut command = command();
+        set(&mut command);
+        let mut child = command
             .args([
                 "serve",
                 "--listen",
