@@ -197,12 +197,12 @@ fn at_the_end(all: &History, records: &BTreeMap<i64, Stamp>) -> Option<&'static 
     judged(judge)
 }
 
-fn of_the_log(seen: &[(u32, Seen)]) -> Option<&'static str> {
+fn of_the_log(all: &History, seen: &[(u32, Seen)]) -> Option<&'static str> {
     let (mut oracle, mut judge) = (LogOracle::default(), Judge::default());
     let expected = |_: &TopicPartition| Expected {
         synced: true,
         retention: false,
-        deleted_before: i64::MAX,
+        deleted_before: all.start,
         harmed: Marks::default(),
     };
     for (incarnation, seen) in seen {
@@ -235,7 +235,7 @@ proptest! {
         let (all, judge) = history(&steps);
         prop_assert_eq!(judged(judge), None);
         prop_assert_eq!(at_the_end(&all, &all.records), None);
-        prop_assert_eq!(of_the_log(&all.seen), None);
+        prop_assert_eq!(of_the_log(&all, &all.seen), None);
         let end = all.batches.last().map_or(0, |batch| batch.last + 1);
         if let Some(first) = all.batches.get(from.index(all.batches.len().max(1))) {
             let rest: Vec<_> = all.batches.iter().copied()
@@ -325,7 +325,7 @@ proptest! {
         for (invariants, lie) in lies {
             let mut seen = all.seen[..index].to_vec();
             seen.push((incarnation, lie));
-            let found = of_the_log(&seen);
+            let found = of_the_log(&all, &seen);
             prop_assert!(found.is_some_and(|found| invariants.contains(&found)), "{:?}: {:?}", lie, found);
         }
     }
