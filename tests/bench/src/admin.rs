@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use protocol::create_topics_request::{CreatableTopic, CreatableTopicConfig};
-use protocol::metadata_request::MetadataRequestTopic;
+use protocol::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use protocol::{
-    CreateTopicsRequest, DeleteTopicsRequest, MetadataRequest, Request, Str, decode_response,
-    encode_request,
+    CreateTopicsRequest, DeleteTopicsRequest, ListOffsetsRequest, MetadataRequest, Request, Str,
+    decode_response, encode_request,
 };
 use types::ErrorCode;
 
@@ -64,24 +64,26 @@ pub(crate) fn create_topic(
     if result.error_code != 0 {
         bail!("{topic}: {}", ErrorCode(result.error_code));
     }
-    let request = MetadataRequest {
-        topics: Some(vec![MetadataRequestTopic {
-            name: Some(Str::from(&*topic)),
-            ..Default::default()
-        }]),
+    // Metadata may name leaders that have not heard of it yet: they are asked themselves.
+    let request = ListOffsetsRequest {
+        replica_id: -1,
+        topics: vec![ListOffsetsTopic {
+            name: Str::from(&*topic),
+            partitions: (0..partitions)
+                .map(|partition_index| ListOffsetsPartition {
+                    partition_index,
+                    current_leader_epoch: -1,
+                    timestamp: -1,
+                })
+                .collect(),
+        }],
         ..Default::default()
     };
     let started = Instant::now();
     loop {
-        let answer = ask(address, &request, 8)?;
-        let is_led = answer.topics.first().is_some_and(|topic| {
-            topic.partitions.len() == partitions as usize
-                && topic
-                    .partitions
-                    .iter()
-                    .all(|p| p.error_code == 0 && p.leader_id >= 0)
-        });
-        if is_led {
+        let answer = ask(address, &request, 5)?;
+        let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        if partitions.all(|partition| partition.error_code == 0) {
             return Ok(topic);
         }
         if started.elapsed() > PATIENCE {
