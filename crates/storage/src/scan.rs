@@ -212,7 +212,7 @@ pub(crate) async fn scan<D: Disk>(
         let (found, header) = examine(source, expected, at, out.end, epoch, claimed).await;
         let later = match found {
             Found::Valid | Found::Nothing => None,
-            _ => source.find_batch(at + 1, out.end.position()).await,
+            _ => next_of_this_log(source, expected, at + 1, out.end.position()).await,
         };
         match verdict(claimed, found, later.is_some()) {
             Verdict::Keep => {
@@ -303,6 +303,25 @@ impl Expectation<'_> {
         }
     }
 
+    /// Whether a batch may lie there: it is on the same side of every mark by its offsets as by its place.
+    /// Nothing but that binds a batch behind damage to this log, since the chain is broken.
+    fn fits(&self, position: u64, header: &BatchHeader) -> bool {
+        let claim = self.claim();
+        let marks = [
+            Some(self.recovery),
+            claim.map(|claim| claim.confirmed),
+            claim.map(|claim| claim.intended),
+        ];
+        let end = position + header.total_size() as u64;
+        (marks.into_iter().flatten())
+            .filter(|mark| mark.segment == self.base)
+            .all(|mark| {
+                let marked = u64::from(mark.position);
+                (end <= marked && header.next_offset() <= mark.offset)
+                    || (position >= marked && header.base_offset.end_before() >= mark.offset)
+            })
+    }
+
     /// Marks at which the chain is known, and the first offset that a wrong one accuses.
     fn chain_marks(&self) -> Vec<(Mark, Offset)> {
         let mut marks = vec![(self.recovery, Offset(self.base))];
@@ -312,6 +331,23 @@ impl Expectation<'_> {
         }
         marks.retain(|(mark, _)| mark.segment == self.base && mark.position > 0);
         marks
+    }
+}
+
+/// The next whole batch at or after `from` that lies beyond `after` and may be this log's. A write that went
+/// astray brings whole batches of other logs.
+async fn next_of_this_log<D: Disk>(
+    source: &mut Source<D>,
+    expected: &Expectation<'_>,
+    mut from: u64,
+    after: Offset,
+) -> Option<(u64, BatchHeader)> {
+    loop {
+        let (position, header) = source.find_batch(from, after).await?;
+        if expected.fits(position, &header) {
+            return Some((position, header));
+        }
+        from = position + 1;
     }
 }
 
@@ -450,4 +486,63 @@ async fn sectors_missing<D: Disk>(source: &mut Source<D>, claim: &Claim) -> io::
         position += sector;
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_of_other_logs_do_not_fit_between_the_marks() {
+        let mark = |offset, position| Mark {
+            offset: NextOffset(offset),
+            segment: 0,
+            position,
+            chain: 0,
+        };
+        let claims = Claims::Intact(Some(Claim {
+            number: 1,
+            confirmed: mark(10, 1_000),
+            intended: mark(20, 2_000),
+            digests_from: 0,
+            digests: Vec::new(),
+            ends: Vec::new(),
+        }));
+        let expected = Expectation {
+            base: 0,
+            seed: 0,
+            interval: 4096,
+            claims: &claims,
+            recovery: mark(5, 500),
+            epoch: LeaderEpoch(0),
+            dense: true,
+            next_base: None,
+        };
+        // A batch of two records, from its place on for a hundred bytes.
+        let fits = |offset: i64, position: u64| {
+            let mut bytes = [0u8; HEADER_SIZE];
+            bytes[..8].copy_from_slice(&offset.to_be_bytes());
+            bytes[8..12].copy_from_slice(&(100i32 - 12).to_be_bytes());
+            bytes[MAGIC_AT] = 2;
+            bytes[23..27].copy_from_slice(&1i32.to_be_bytes());
+            let header = BatchHeader::parse(&bytes).expect("a header");
+            assert_eq!(
+                (header.total_size(), header.next_offset().0),
+                (100, offset + 2)
+            );
+            expected.fits(position, &header)
+        };
+        assert!(fits(3, 400), "it ends at a mark");
+        assert!(fits(5, 500), "it begins at a mark");
+        assert!(fits(7, 700));
+        assert!(fits(30, 3_000), "beyond all marks nothing is known");
+        assert!(!fits(54, 700), "too late for its place");
+        assert!(
+            !fits(12, 700),
+            "beyond what is confirmed, and before the mark of it"
+        );
+        assert!(!fits(3, 700), "too early for its place");
+        assert!(!fits(9, 950), "across a mark");
+        assert!(!fits(15, 3_000), "what was intended ends before");
+    }
 }
