@@ -31,6 +31,14 @@ pub(crate) use read::READ_BYTES;
 
 /// How long a client may refuse to take a byte of what waits for it.
 const WRITE_STALL_MS: i64 = 60_000;
+/// How often it is asked whether a client takes more than now and then a byte, and how many it has to take.
+const TAKEN_INTERVAL_MS: i64 = 60_000;
+const TAKEN_BYTES_MIN: usize = 64 * 1024;
+/// Answers that travel together hold so many bytes, about.
+const GATHER_BYTES_MAX: usize = 1024 * 1024;
+/// How long what was asked is still answered when the client asks no more. It may have gone altogether,
+/// which cannot be told before something is written to it.
+const LAST_ANSWERS_MS: i64 = 60_000;
 
 /// What a handler may know of the connection it serves.
 pub(crate) struct Peer {
@@ -78,7 +86,14 @@ pub(crate) async fn serve<E: Env>(
     let end = match race(writing.as_mut(), reading).await {
         Either::First(end) => end,
         // What was asked before the client stopped asking is still answered.
-        Either::Second(End::Eof) => writing.await,
+        Either::Second(End::Eof) => {
+            let clock = context.env.clock();
+            let patience = clock.sleep_until(clock.mono().after_ms(LAST_ANSWERS_MS));
+            match race(writing, patience).await {
+                Either::First(end) => end,
+                Either::Second(()) => End::Eof,
+            }
+        }
         Either::Second(end) => end,
     };
     match end {
@@ -129,12 +144,14 @@ async fn write_loop<E: Env>(
         }
         let mut held = vec![pending];
         // Answers that are ready by now travel with this one.
-        while close.is_none() && out.len() < 64 {
+        let mut bytes: usize = out.iter().map(Bytes::len).sum();
+        while close.is_none() && out.len() < 64 && bytes < GATHER_BYTES_MAX {
             let Ok(mut next) = queue.try_recv() else {
                 break;
             };
             match ready(&mut next.reply).await {
                 Some(Outcome::Frame(chunks)) => {
+                    bytes += chunks.iter().map(Bytes::len).sum::<usize>();
                     out.extend(chunks);
                     held.push(next);
                 }
@@ -146,8 +163,7 @@ async fn write_loop<E: Env>(
                 }
             }
         }
-        let deadline = || clock.mono().after_ms(WRITE_STALL_MS);
-        if let Err(end) = write_all::<E>(&clock, &mut writer, out, deadline).await {
+        if let Err(end) = write_all::<E>(&clock, &mut writer, out).await {
             return end;
         }
         if let Some(reason) = close {
@@ -178,29 +194,25 @@ async fn write_all<E: Env>(
     clock: &E::Clock,
     writer: &mut (impl AsyncWrite + Unpin),
     mut chunks: Vec<Bytes>,
-    deadline: impl Fn() -> Mono,
 ) -> Result<(), End> {
     chunks.retain(|chunk| !chunk.is_empty());
     let mut first = 0;
+    let mut pace = Taken::begin(clock.mono());
     while first < chunks.len() {
         let slices: Vec<std::io::IoSlice<'_>> = chunks[first..]
             .iter()
             .take(64)
             .map(|chunk| std::io::IoSlice::new(chunk))
             .collect();
-        let written = match race(
-            writer.write_vectored(&slices),
-            clock.sleep_until(deadline()),
-        )
-        .await
-        {
+        let deadline = clock.sleep_until(pace.deadline());
+        let written = match race(writer.write_vectored(&slices), deadline).await {
             Either::First(Ok(0)) => return Err(End::Io(std::io::ErrorKind::WriteZero.into())),
             Either::First(Ok(written)) => written,
             Either::First(Err(error)) => return Err(End::Io(error)),
-            Either::Second(()) => {
-                return Err(slow_reader());
-            }
+            Either::Second(()) if pace.is_enough(clock.mono()) => continue,
+            Either::Second(()) => return Err(slow_reader()),
         };
+        pace.took(clock.mono(), written);
         let mut left = written;
         while left > 0 {
             if left >= chunks[first].len() {
@@ -212,10 +224,49 @@ async fn write_all<E: Env>(
             }
         }
     }
-    match race(writer.flush(), clock.sleep_until(deadline())).await {
+    let deadline = clock.mono().after_ms(WRITE_STALL_MS);
+    match race(writer.flush(), clock.sleep_until(deadline)).await {
         Either::First(Ok(())) => Ok(()),
         Either::First(Err(error)) => Err(End::Io(error)),
         Either::Second(()) => Err(slow_reader()),
+    }
+}
+
+/// How fast a client takes its answers.
+struct Taken {
+    /// Since when it is counted.
+    since: Mono,
+    bytes: usize,
+    /// When it last took something.
+    last: Mono,
+}
+
+impl Taken {
+    fn begin(now: Mono) -> Taken {
+        Taken {
+            since: now,
+            bytes: 0,
+            last: now,
+        }
+    }
+
+    fn took(&mut self, now: Mono, bytes: usize) {
+        self.bytes += bytes;
+        self.last = now;
+    }
+
+    /// When it is judged: soon after the last byte, or at the end of the interval.
+    fn deadline(&self) -> Mono {
+        let stalled = self.last.after_ms(WRITE_STALL_MS);
+        stalled.min(self.since.after_ms(TAKEN_INTERVAL_MS))
+    }
+
+    /// At the deadline: whether it took enough. Then another interval begins, and the last byte stays where
+    /// it was.
+    fn is_enough(&mut self, now: Mono) -> bool {
+        let enough = self.bytes >= TAKEN_BYTES_MIN;
+        (self.since, self.bytes) = (now, 0);
+        enough
     }
 }
 

@@ -146,6 +146,27 @@ pub struct Wire {
     writer: Writer,
 }
 
+/// The receiving half of a client's end.
+pub struct Receiving(Reader);
+
+impl Receiving {
+    /// Takes so many bytes; gives whether there are any.
+    pub async fn takes(&mut self, bytes: usize) -> bool {
+        let mut buffer = vec![0; bytes];
+        matches!(self.0.read(&mut buffer).await, Ok(read) if read > 0)
+    }
+}
+
+/// The sending half.
+pub struct Sending(Writer);
+
+impl Sending {
+    /// Sends bytes; gives whether the broker still takes them.
+    pub async fn send(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).await.is_ok() && self.0.flush().await.is_ok()
+    }
+}
+
 /// What a broker did within some time.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard {
@@ -240,6 +261,11 @@ impl Wire {
         };
         let (_, response) = protocol::decode_response::<R>(frame, version).expect("an answer");
         Some(response)
+    }
+
+    /// The two halves.
+    pub fn split(self) -> (Receiving, Sending) {
+        (Receiving(self.reader), Sending(self.writer))
     }
 
     /// Lets time pass.

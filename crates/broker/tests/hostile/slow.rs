@@ -1,8 +1,10 @@
 //! Clients that are slow, or silent, or do not listen.
 
-use protocol::{ApiKey, ApiVersionsRequest, MetadataRequest};
+use protocol::fetch_request::{FetchPartition, FetchTopic};
+use protocol::metadata_request::MetadataRequestTopic;
+use protocol::{ApiKey, ApiVersionsRequest, FetchRequest, MetadataRequest, Str};
 
-use crate::site::{Site, Wire, announce, frame, head, limits};
+use crate::site::{Heard, Site, Wire, announce, frame, head, limits};
 
 const KIB: usize = 1024;
 
@@ -134,6 +136,71 @@ fn who_takes_no_answers_is_closed_after_a_minute() {
     });
     assert!((60_000..70_000).contains(&took_ms), "{took_ms} ms");
     site.refused_only("slow_reader", 1);
+}
+
+/// A byte now and then is no progress: it would keep answers in memory for years.
+#[test]
+fn who_takes_answers_byte_by_byte_is_closed_as_well() {
+    let mut site = Site::new(limits(), &[]);
+    site.client(|env| async move {
+        use env::{Env, Spawner};
+        let (mut reader, mut writer) = Wire::connect(&env).await.split();
+        let patient = env.clone();
+        env.spawner().spawn("trickle", async move {
+            while reader.takes(16).await {
+                crate::site::pause(&patient, 5_000).await;
+            }
+        });
+        let requests = frame(&MetadataRequest::default(), 12).repeat(1000);
+        while writer.send(&requests).await {}
+    });
+    site.refused_only("slow_reader", 1);
+}
+
+/// Whoever leaves while a long answer is awaited leaves nothing behind.
+#[test]
+fn who_leaves_while_an_answer_is_awaited_is_not_waited_for() {
+    let mut site = Site::new(
+        broker::Limits {
+            connections_max: 1,
+            ..limits()
+        },
+        &[],
+    );
+    site.client(|env| async move {
+        let orders = Str::from("orders");
+        let make = MetadataRequest {
+            topics: Some(vec![MetadataRequestTopic {
+                name: Some(orders.clone()),
+                ..Default::default()
+            }]),
+            ..Default::default()
+        };
+        let wait = FetchRequest {
+            topics: vec![FetchTopic {
+                topic: orders,
+                partitions: vec![FetchPartition {
+                    partition_max_bytes: 1000,
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }],
+            max_wait_ms: i32::MAX,
+            min_bytes: 1,
+            max_bytes: 1000,
+            session_epoch: -1,
+            ..FetchRequest::default()
+        };
+        let mut wire = Wire::connect(&env).await;
+        wire.ask(&make, 12, 1000).await.expect("an answer");
+        wire.pause(1000).await;
+        wire.send(&frame(&wait, 12)).await;
+        assert_eq!(wire.hear(10_000).await, Heard::Nothing, "it waits");
+        drop(wire);
+        let mut next = Wire::connect(&env).await;
+        let answer = next.ask(&ApiVersionsRequest::default(), 0, 61_000).await;
+        assert!(answer.is_some(), "its place is free");
+    });
 }
 
 #[test]
