@@ -16,7 +16,7 @@ keys! {
     "early.start.listeners" List null [Any] High ReadOnly
         "Listeners that open before the broker has finished starting." NoEffect("Every listener opens when the broker is ready to serve it.");
     "controller.listener.names" List required [Any] High ReadOnly
-        "The listeners on which the controller is reached." NoEffect(ONE);
+        "The listeners on which the controller is reached." Partly(CONTROLLERS);
     "connections.max.idle.ms" Long "600000" [Any] Medium ReadOnly
         "How long a connection may be silent before the broker closes it." Implemented;
     "max.connections" Int "2147483647" [AtLeast(0)] Medium ReadOnly

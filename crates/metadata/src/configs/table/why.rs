@@ -17,6 +17,8 @@ pub(super) const REPORTERS: &str = "Ottla loads no Java classes, and exports no 
 pub(super) const NOT_COMPACTED: &str = "Nothing is compacted yet: a topic with compact takes records with keys only, and keeps every one of them, unless delete is set too.";
 pub(super) const COMBINED: &str = "This version runs combined nodes only: broker,controller.";
 pub(super) const ONE_DIR: &str = "This version keeps its data in one directory.";
+pub(super) const CONTROLLERS: &str =
+    "The controller of a single node is asked in process: listeners of these names are not opened.";
 pub(super) const PLAINTEXT: &str = "This version speaks PLAINTEXT only.";
 pub(super) const TEST: &str = "It exists for the tests of Apache Kafka.";
 pub(super) const LOADBUF: &str = "Ottla sizes its buffers by what they hold.";

@@ -54,7 +54,8 @@ pub(crate) struct Consume {
     /// Which records; see below.
     #[arg(short, long, value_name = "RANGE", allow_hyphen_values = true)]
     offset: Option<String>,
-    /// How a record is printed; see below. With `--output json` or `jsonl`: as one JSON object a line.
+    /// How a record is printed; see below. With `--output json` or `jsonl`: as one JSON object a line,
+    /// with `yaml` as a document.
     #[arg(short, long, value_name = "FORMAT", default_value = "%v\\n")]
     format: String,
     /// Only these partitions.
