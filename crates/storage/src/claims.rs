@@ -63,6 +63,69 @@ pub fn digest(sector: &[u8]) -> u16 {
     (crc ^ (crc >> 16)) as u16
 }
 
+/// Digests of the sectors that were written since the durable mark, in one segment: the evidence of the next
+/// claim.
+#[derive(Clone, Debug, Default)]
+pub struct Unsynced {
+    /// Position of the first sector that has a digest.
+    from: u32,
+    digests: Vec<u16>,
+}
+
+impl Unsynced {
+    /// Notes what was written: `blocks` from `aligned_start` on, which add the positions from `start` to
+    /// `end`. Sectors that were written before have a new content now.
+    pub fn note(&mut self, aligned_start: u32, start: u32, end: u32, blocks: &[u8]) {
+        let sector = SECTOR as u32;
+        let first = start / sector * sector;
+        if self.digests.is_empty() {
+            self.from = first;
+        }
+        for position in (first..end).step_by(SECTOR) {
+            let at = (position - aligned_start) as usize;
+            let digest = digest(&blocks[at..at + SECTOR]);
+            let number = position
+                .checked_sub(self.from)
+                .map(|from| from as usize / SECTOR);
+            match number {
+                Some(number) if number < self.digests.len() => self.digests[number] = digest,
+                Some(number) if number == self.digests.len() => self.digests.push(digest),
+                _ => {
+                    // Writes are adjacent: this one does not go on from what is known.
+                    self.digests.clear();
+                    self.digests.push(digest);
+                    self.from = position;
+                }
+            }
+        }
+        if self.digests.len() > 2 * DIGESTS_MAX {
+            self.forget_before(end - DIGESTS_MAX as u32 * sector);
+        }
+    }
+
+    /// Everything before `position` is durable.
+    pub fn forget_before(&mut self, position: u32) {
+        let whole = position.saturating_sub(self.from) as usize / SECTOR;
+        let whole = whole.min(self.digests.len());
+        self.digests.drain(..whole);
+        self.from += (whole * SECTOR) as u32;
+        if self.digests.is_empty() {
+            self.digests = Vec::new();
+        }
+    }
+
+    /// The position of the first digest, and the digests up to the sector that `end` lies in: the newest, if
+    /// there are too many for a claim.
+    #[must_use]
+    pub fn up_to(&self, end: u32) -> (u32, Vec<u16>) {
+        let len = end.saturating_sub(self.from) as usize;
+        let len = len.div_ceil(SECTOR).min(self.digests.len());
+        let skipped = len.saturating_sub(DIGESTS_MAX);
+        let from = self.from + (skipped * SECTOR) as u32;
+        (from, self.digests[skipped..len].to_vec())
+    }
+}
+
 /// What a sector holds, judged by a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SectorState {

@@ -20,8 +20,12 @@ impl<D: Disk> Log<D> {
     /// The disk's. The log is closed all the same: the next start recovers it.
     ///
     /// # Panics
-    /// If a job is under way.
+    /// If a job or a sync is under way.
     pub async fn close(mut self) -> Result<(), StorageError> {
+        assert!(
+            self.sync_running.is_none(),
+            "a log is closed when nothing is under way"
+        );
         // Each job takes as much as one job may.
         while let Some(job) = self.start_job(true) {
             let done = job.await;

@@ -2,6 +2,8 @@
 //!
 //! At most one job of a log is under way; appends go on meanwhile and are served by the next one, which is
 //! what makes a commit a group commit. A job owns all that it needs, so it runs wherever its owner likes.
+//! A job that only writes may have a sync of what was written before beside it ([`crate::sync`]); one that
+//! does more works alone.
 //!
 //! The order of its steps is what recovery relies on:
 //!
@@ -253,6 +255,14 @@ async fn execute<D: Disk>(plan: Plan<D>, done: &mut JobDone<D>) -> Result<(), Fa
     if plan.sync {
         make_durable(&plan, done).await?;
     }
+    // Before the state, which may give up the batches that they stand for: without room for a snapshot the
+    // batches stay.
+    for (path, bytes) in &plan.snapshots {
+        files::replace(disk, path, bytes.clone())
+            .await
+            .map_err(step("writing a snapshot"))?;
+        done.snapshots += 1;
+    }
     if let Some(state) = &plan.state {
         replace(&plan, names::STATE, state).await?;
         disk.sync_dir(dir)
@@ -270,12 +280,6 @@ async fn execute<D: Disk>(plan: Plan<D>, done: &mut JobDone<D>) -> Result<(), Fa
     done.log_start = Some(plan.log_start);
     if let Some(epochs) = &plan.epochs {
         replace(&plan, names::EPOCH_CHECKPOINT, epochs).await?;
-    }
-    for (path, bytes) in &plan.snapshots {
-        files::replace(disk, path, bytes.clone())
-            .await
-            .map_err(step("writing a snapshot"))?;
-        done.snapshots += 1;
     }
     for path in &plan.removals {
         files::remove(disk, path)
@@ -521,39 +525,71 @@ pub(crate) async fn write_side_file<D: Disk>(
 
 async fn make_durable<D: Disk>(plan: &Plan<D>, done: &mut JobDone<D>) -> Result<(), Failure> {
     let mark = done.written.mark;
-    if let Some(claim) = &plan.claim {
+    if plan.claim.is_some() {
         writer(plan, done, mark.segment).await?;
-        if done.claims_file.is_none() {
-            let path = plan.dir.join(names::CLAIMS);
-            let file = plan.disk.open(&path, OpenOptions::CREATE).await;
-            done.claims_file = Some(file.map_err(step("opening the claims"))?);
-        }
-        let claims = done.claims_file.clone().expect("opened above");
-        claims
-            .write_at(claim.slot_offset(), vec![claim.encode(plan.seed)])
-            .await
-            .map_err(step("writing a claim"))?;
-        let data = done.writer.as_ref().expect("opened above").file.clone();
-        if !types::mutant!("STO-08") {
-            let (data, claims) =
-                future::join(data.sync(SyncKind::Data), claims.sync(SyncKind::Data)).await;
-            data.map_err(sync("syncing batches"))?;
-            claims.map_err(sync("syncing a claim"))?;
-        }
-        // Only now is the number used: a failed attempt is written over, so that the slot of the last
-        // good claim is never the one at risk.
-        done.claim = Some(claim.number);
     }
-    if done.dir_dirty && !types::mutant!("STO-48") {
-        plan.disk
-            .sync_dir(&plan.dir)
-            .await
-            .map_err(sync("syncing the directory"))?;
-    }
+    let mut syncing = Syncing {
+        disk: plan.disk.clone(),
+        dir: plan.dir.clone(),
+        seed: plan.seed,
+        data: done.writer.as_ref().map(|writer| writer.file.clone()),
+        claims_file: done.claims_file.take(),
+        claim: plan.claim.clone(),
+        dir_dirty: done.dir_dirty,
+    };
+    let synced = syncing.run().await;
+    done.claims_file = syncing.claims_file;
+    synced?;
+    // Only now is the number used: a failed attempt is written over, so that the slot of the last
+    // good claim is never the one at risk.
+    done.claim = syncing.claim.map(|claim| claim.number);
     done.dir_dirty = false;
     done.durable = Some(mark);
     done.synced = true;
     Ok(())
+}
+
+/// What is made durable together: the batches, the claim that says so, and the names of new files.
+pub(crate) struct Syncing<D: Disk> {
+    pub(crate) disk: D,
+    pub(crate) dir: PathBuf,
+    pub(crate) seed: u32,
+    /// The file that the claim is about.
+    pub(crate) data: Option<D::File>,
+    pub(crate) claims_file: Option<D::File>,
+    pub(crate) claim: Option<Claim>,
+    pub(crate) dir_dirty: bool,
+}
+
+impl<D: Disk> Syncing<D> {
+    pub(crate) async fn run(&mut self) -> Result<(), Failure> {
+        if let Some(claim) = &self.claim {
+            if self.claims_file.is_none() {
+                let path = self.dir.join(names::CLAIMS);
+                let file = self.disk.open(&path, OpenOptions::CREATE).await;
+                self.claims_file = Some(file.map_err(step("opening the claims"))?);
+            }
+            let claims = self.claims_file.clone().expect("opened above");
+            claims
+                .write_at(claim.slot_offset(), vec![claim.encode(self.seed)])
+                .await
+                .map_err(step("writing a claim"))?;
+            let data = self.data.clone().expect("a claim is about a file");
+            if !types::mutant!("STO-08") {
+                let (data, claims) =
+                    future::join(data.sync(SyncKind::Data), claims.sync(SyncKind::Data)).await;
+                data.map_err(sync("syncing batches"))?;
+                claims.map_err(sync("syncing a claim"))?;
+            }
+        }
+        if self.dir_dirty && !types::mutant!("STO-48") {
+            self.disk
+                .sync_dir(&self.dir)
+                .await
+                .map_err(sync("syncing the directory"))?;
+        }
+        Ok(())
+    }
 }
 
 /// Whether there is room again: reserves the next piece of the active segment.

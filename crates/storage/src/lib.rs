@@ -11,7 +11,7 @@
 //! | [`retention`] | what is given up |
 //! | [`recovery`], `closed_segments`, `producer_recovery`, `log_start`, `close` | making, opening, closing |
 //! | [`verdict`], [`claims`], `scan` | torn tail or damage: the decision table and its evidence |
-//! | [`tail`], [`job`] | the end of the log in memory, and its way to the disk |
+//! | [`tail`], `buffers`, [`job`], [`sync`] | the end of the log in memory, and its way to the disk |
 //! | [`dir`], [`log_dir`], [`reserve`] | a disk's directory of logs: whose it is; what is in it; room kept back |
 //! | [`tools`] | dump, verify, repair, for files that no broker has open |
 //! | [`index`], [`epochs`], [`producer_snapshot`], [`state`] | the files beside the batches |
@@ -38,8 +38,10 @@ pub mod claims;
 mod scan;
 pub mod verdict;
 
+mod buffers;
 pub mod job;
 mod segment;
+pub mod sync;
 pub mod tail;
 
 pub mod epochs;
@@ -71,4 +73,5 @@ pub use recovery::Recovered;
 pub use reserve::{Reserve, Room};
 pub use retention::Retained;
 pub use state::FaultyRange;
+pub use sync::SyncDone;
 pub use time_lookup::{MaxTimePlan, TimePlan, TimestampOffset};

@@ -20,18 +20,18 @@ use records::layout::{self, HEADER_SIZE};
 use records::{BatchHeader, TimestampType};
 use types::{LeaderEpoch, NextOffset, Offset, TimestampMs, mutant};
 
-use crate::claims::{Claim, DIGESTS_MAX, ENDS_MAX, SECTOR, digest};
+use crate::claims::{Claim, ENDS_MAX, SECTOR, Unsynced};
 use crate::config::{LogConfig, LogIdentity};
 use crate::epochs::EpochCache;
 use crate::error::AppendError;
 use crate::index::IndexBuilder;
-use crate::job::{self, JobDone, JobError, JobOutcome, Plan, Seal, Step, Writer, is_full};
+use crate::job::{self, Failure, JobDone, JobError, JobOutcome, Plan, Seal, Step, Writer, is_full};
 use crate::log_start;
 use crate::names::{self, segment_file};
 use crate::producer_snapshot::{self, ProducerEntry};
 use crate::segment::{FileCell, IndexCell, Segment};
 use crate::state::{FaultyRange, LogState, Mark, SegmentRow};
-use crate::tail::{Chunk, Place, Tail};
+use crate::tail::{Chunk, JOB_BYTES_MAX, Place, Tail};
 
 /// The segment that is appended to.
 pub(crate) struct Active<D: Disk> {
@@ -83,7 +83,15 @@ pub struct Log<D: Disk> {
     pub(crate) unsynced_ends: Vec<u32>,
     pub(crate) faulty: Vec<FaultyRange>,
     pub(crate) health: Health,
+    /// Digests of what was written since the durable mark.
+    pub(crate) unsynced: Unsynced,
     pub(crate) job_running: bool,
+    /// Whether the job under way does more than write.
+    pub(crate) job_alone: bool,
+    /// What the sync under way makes durable.
+    pub(crate) sync_running: Option<Mark>,
+    /// A job waits for the sync under way, because it works alone: no other sync goes before it.
+    pub(crate) alone_wanted: bool,
     pub(crate) pending_seals: Vec<PendingSeal>,
     pub(crate) state_dirty: bool,
     pub(crate) epochs_dirty: bool,
@@ -450,7 +458,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// Takes what waits into a job: everything pending is written and, with `sync`, made durable.
-    /// `None` if there is nothing to do.
+    /// `None` if there is nothing to do, or nothing that can be done beside the sync under way.
     ///
     /// # Panics
     /// If a job is under way.
@@ -459,6 +467,13 @@ impl<D: Disk> Log<D> {
         sync: bool,
     ) -> Option<impl Future<Output = JobDone<D>> + Send + 'static + use<D>> {
         assert!(!self.job_running, "one job of a log at a time");
+        let alone = self.works_alone();
+        if self.sync_running.is_some() && (alone || !self.may_write_beside_sync()) {
+            self.alone_wanted = alone;
+            return None;
+        }
+        self.alone_wanted = false;
+        let sync = sync && self.sync_running.is_none();
         let probe = std::mem::take(&mut self.probe_wanted) && self.health == Health::Full;
         if self.health == Health::Offline || self.health == Health::Full && !probe {
             return None;
@@ -466,6 +481,7 @@ impl<D: Disk> Log<D> {
         // A log never starts, durably, beyond what it durably has.
         let starts_beyond = self.state_dirty && self.log_start_wanted.0 > self.durable.offset.0;
         let sync = sync || starts_beyond || self.unsynced_ends.len() >= ENDS_MAX - 1;
+        let alone = alone || sync;
         let chunks = if self.health == Health::Full {
             Vec::new()
         } else {
@@ -483,6 +499,7 @@ impl<D: Disk> Log<D> {
             .then(|| self.claim(confirmed, target.mark, &chunks));
         self.state_dirty = false;
         self.job_running = true;
+        self.job_alone = alone;
         Some(job::run(Plan {
             disk: self.disk.clone(),
             dir: self.dir.clone(),
@@ -490,8 +507,8 @@ impl<D: Disk> Log<D> {
             mode: self.mode_for(&chunks),
             preallocate: self.config.preallocate,
             segment_bytes: self.config.segment_bytes,
-            writer: self.writer.take(),
-            claims_file: self.claims_file.take(),
+            writer: self.writer.clone(),
+            claims_file: self.claims_file.clone(),
             remove_clean_marker: self.clean_marker,
             cut: self.cut,
             start: self.written,
@@ -515,19 +532,60 @@ impl<D: Disk> Log<D> {
         }))
     }
 
-    /// The way to the disk for the next job: past the page cache only where that pays.
+    /// Whether the next job does more than write to the file that is open: what it changes besides, a sync
+    /// must not run beside.
+    #[must_use]
+    pub fn works_alone(&self) -> bool {
+        let segment = self.written.mark.segment;
+        let is_open = self
+            .writer
+            .as_ref()
+            .is_some_and(|writer| writer.segment == segment && writer.mode == self.next_mode());
+        !is_open
+            || self.health != Health::Online
+            || self.clean_marker
+            || self.cut.is_some()
+            || self.state_dirty
+            || self.epochs_dirty
+            || !self.pending_seals.is_empty()
+            || !self.snapshots.is_empty()
+            || !self.removals.is_empty()
+    }
+
+    /// The way to the disk for the next job.
+    fn next_mode(&self) -> OpenMode {
+        self.mode_of(self.tail.pending_bytes().min(JOB_BYTES_MAX))
+    }
+
+    /// Past the page cache only where that pays.
+    fn mode_of(&self, bytes: usize) -> OpenMode {
+        let bytes = if bytes > 0 {
+            bytes.max(self.job_bytes / 8 * 7)
+        } else {
+            self.job_bytes
+        };
+        match self.config.mode {
+            OpenMode::Direct if bytes >= self.config.direct_bytes_min => OpenMode::Direct,
+            _ => OpenMode::Buffered,
+        }
+    }
+
+    /// The way to the disk for a job of `chunks`, which is remembered.
     fn mode_for(&mut self, chunks: &[Chunk]) -> OpenMode {
         let bytes: usize = chunks
             .iter()
             .map(|chunk| (chunk.end - chunk.start) as usize)
             .sum();
+        let beside = self.sync_running.is_some();
+        let mode = match &self.writer {
+            // A file is not opened anew beside its sync.
+            Some(writer) if beside => writer.mode,
+            _ => self.mode_of(bytes),
+        };
         if bytes > 0 {
             self.job_bytes = bytes.max(self.job_bytes / 8 * 7);
         }
-        match self.config.mode {
-            OpenMode::Direct if self.job_bytes >= self.config.direct_bytes_min => OpenMode::Direct,
-            _ => OpenMode::Buffered,
-        }
+        mode
     }
 
     /// Writes and closings in order; where they end; and up to where all is durable before the claim.
@@ -563,49 +621,39 @@ impl<D: Disk> Log<D> {
         (steps, target, confirmed)
     }
 
-    fn claim(&self, confirmed: Mark, intended: Mark, chunks: &[Chunk]) -> Claim {
+    /// The claim of a sync, of what is written and the chunks that will be by then.
+    pub(crate) fn claim(&self, confirmed: Mark, intended: Mark, chunks: &[Chunk]) -> Claim {
         assert_eq!(
             confirmed.segment, intended.segment,
             "closed segments need no claim"
         );
-        let sector = SECTOR as u32;
-        let mut claim = Claim {
+        let since_durable = confirmed == self.durable;
+        let mut unsynced = Unsynced::default();
+        if since_durable {
+            unsynced = self.unsynced.clone();
+        }
+        for chunk in chunks {
+            if chunk.segment == intended.segment {
+                chunk.note(&mut unsynced);
+            }
+        }
+        let (digests_from, digests) = unsynced.up_to(intended.position);
+        Claim {
             number: self.next_claim,
             confirmed,
             intended,
-            digests_from: intended.position / sector * sector,
-            digests: Vec::new(),
-            ends: if confirmed == self.durable {
+            digests_from: if digests.is_empty() {
+                intended.position / SECTOR as u32 * SECTOR as u32
+            } else {
+                digests_from
+            },
+            digests,
+            ends: if since_durable {
                 self.unsynced_ends.clone()
             } else {
                 Vec::new()
             },
-        };
-        let chunks = || {
-            chunks
-                .iter()
-                .filter(|chunk| chunk.segment == intended.segment)
-        };
-        let Some(first) = chunks().next() else {
-            return claim;
-        };
-        claim.digests_from = first.start / sector * sector;
-        for chunk in chunks() {
-            let blocks = chunk.blocks();
-            let mut position = chunk.start / sector * sector;
-            while position < chunk.end && position < intended.position {
-                let at = (position - chunk.aligned_start) as usize;
-                let number = ((position - claim.digests_from) / sector) as usize;
-                let digest = digest(&blocks[at..at + SECTOR]);
-                if number < claim.digests.len() {
-                    claim.digests[number] = digest;
-                } else if number < DIGESTS_MAX {
-                    claim.digests.push(digest);
-                }
-                position += sector;
-            }
         }
-        claim
     }
 
     /// Takes back what a job did.
@@ -616,8 +664,10 @@ impl<D: Disk> Log<D> {
         assert!(self.job_running, "a job was started");
         self.job_running = false;
         self.writer = done.writer;
-        self.claims_file = done.claims_file;
-        self.dir_dirty = done.dir_dirty;
+        if self.job_alone {
+            self.claims_file = done.claims_file;
+            self.dir_dirty = done.dir_dirty;
+        }
         self.clean_marker &= !done.clean_marker_removed;
         if done.cut_done {
             self.cut = None;
@@ -637,10 +687,16 @@ impl<D: Disk> Log<D> {
                     .expect("what was just written"),
             };
         }
-        self.tail.written(done.chunks, self.config.tail_cache_bytes);
         if done.seals > 0 {
             self.unsynced_ends.clear();
+            self.unsynced = Unsynced::default();
         }
+        for chunk in self.tail.waiting().take(done.chunks) {
+            if chunk.segment == self.written.mark.segment {
+                chunk.note(&mut self.unsynced);
+            }
+        }
+        self.tail.written(done.chunks, self.config.tail_cache_bytes);
         self.unsynced_ends.extend(done.written_to);
         if mutant!("STO-35") {
             self.durable = self.written.mark;
@@ -652,7 +708,7 @@ impl<D: Disk> Log<D> {
             );
             self.durable = mark;
             if done.synced {
-                self.unsynced_ends.retain(|end| *end > mark.position);
+                self.settled(mark);
             }
         }
         if let Some(number) = done.claim {
@@ -675,24 +731,21 @@ impl<D: Disk> Log<D> {
                 None
             }
             Some(failure) if failure.fence && !(mutant!("STO-13/b")) => {
-                tracing::error!(dir = %self.dir.display(), what = failure.what, error = %failure.error,
-                    "the disk failed: log offline");
-                self.health = Health::Offline;
-                Some(JobError::Failed {
-                    what: failure.what,
-                    kind: failure.error.kind(),
-                })
+                Some(self.go_offline(&failure))
             }
             Some(failure) => {
-                tracing::warn!(dir = %self.dir.display(), what = failure.what, error = %failure.error,
-                    full = is_full(&failure.error), "no room, or too many open files: appends are refused");
-                self.health = Health::Full;
-                self.state_dirty = true;
-                self.epochs_dirty = true;
-                rolled_back = self.roll_back();
+                rolled_back = self.run_out_of_room(&failure);
                 Some(JobError::Full(failure.what))
             }
         };
+        self.outcome(rolled_back, error)
+    }
+
+    pub(crate) fn outcome(
+        &self,
+        rolled_back: Option<NextOffset>,
+        error: Option<JobError>,
+    ) -> JobOutcome {
         JobOutcome {
             written: self.written.mark.offset,
             durable: self.durable.offset,
@@ -700,6 +753,28 @@ impl<D: Disk> Log<D> {
             rolled_back,
             error,
         }
+    }
+
+    pub(crate) fn go_offline(&mut self, failure: &Failure) -> JobError {
+        tracing::error!(dir = %self.dir.display(), what = failure.what, error = %failure.error,
+            "the disk failed: log offline");
+        self.health = Health::Offline;
+        JobError::Failed {
+            what: failure.what,
+            kind: failure.error.kind(),
+        }
+    }
+
+    /// Refuses appends until there is room, and takes back those that are not written.
+    pub(crate) fn run_out_of_room(&mut self, failure: &Failure) -> Option<NextOffset> {
+        tracing::warn!(dir = %self.dir.display(), what = failure.what, error = %failure.error,
+            full = is_full(&failure.error), "no room, or too many open files: appends are refused");
+        if self.health != Health::Offline {
+            self.health = Health::Full;
+        }
+        self.state_dirty = true;
+        self.epochs_dirty = true;
+        self.roll_back()
     }
 
     /// Takes back every append that is not written. Returns the log's end if there were any.
@@ -792,7 +867,7 @@ impl<D: Disk> Log<D> {
 
     /// Gives back memory and file handles that only speed up what nobody is doing.
     pub fn release_idle(&mut self) {
-        if self.job_running {
+        if self.job_running || self.sync_running.is_some() {
             return;
         }
         self.tail.evict(0);

@@ -20,7 +20,7 @@ use records::BatchHeader;
 use records::layout;
 use types::{NextOffset, Offset, Uuid, mutant};
 
-use crate::claims::{Claim, Claims};
+use crate::claims::{Claim, Claims, Unsynced};
 use crate::closed_segments::load_index;
 use crate::config::{LogConfig, LogIdentity};
 use crate::epochs::EpochCache;
@@ -270,7 +270,11 @@ impl<D: Disk> Log<D> {
             unsynced_ends: Vec::new(),
             faulty: Vec::new(),
             health: Health::Online,
+            unsynced: Unsynced::default(),
             job_running: false,
+            job_alone: false,
+            sync_running: None,
+            alone_wanted: false,
             pending_seals: Vec::new(),
             state_dirty: false,
             epochs_dirty: false,
@@ -402,7 +406,7 @@ impl<D: Disk> Log<D> {
     /// Opens without a scan if everything fits the clean marker. Returns whether it does.
     async fn open_clean(&mut self, listing: &Listing, state: &LogState, claims: &Claims) -> bool {
         let path = self.dir.join(names::CLEAN);
-        if !listing.clean {
+        if listing.clean == mutant!("STO-45") {
             return false;
         }
         let Ok(Some(bytes)) = files::read_whole(&self.disk, &path).await else {
@@ -587,7 +591,8 @@ impl<D: Disk> Log<D> {
                 claims: &Claims::Damaged,
                 recovery: start.mark,
                 epoch: self.epochs.latest(),
-                dense: false,
+                // Kafka's logs may have been compacted, ours are not.
+                dense: is_ours,
                 next_base: listing.segments.get(i + 1).copied(),
             };
             let mut source = self.source(base).await?;
@@ -602,6 +607,14 @@ impl<D: Disk> Log<D> {
                 (self.log_start, self.log_start_wanted) = (log_start, log_start);
             }
             self.take_over(base, scanned, now).await?;
+            let next = listing.segments.get(i + 1).map(|base| NextOffset(*base));
+            let end = self.log_end_offset();
+            if let Some(next) = next.filter(|next| is_ours && end < *next) {
+                let (from, to) = (end.position(), next);
+                let range = FaultyRange { from, to };
+                alarms.push(damage(&range, &format!("{} ends early", path.display())));
+                self.add_faulty(range);
+            }
             if !last && self.tail.mark().position > 0 {
                 self.roll(now);
                 let seal = self.pending_seals.pop().expect("just rolled");

@@ -12,9 +12,11 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use env::{AlignedBuf, OpenMode};
+use env::OpenMode;
 use types::{NextOffset, Offset};
 
+use crate::buffers::{Buffers, Loan};
+use crate::claims::Unsynced;
 use crate::index::BuilderMark;
 use crate::state::Mark;
 
@@ -49,6 +51,11 @@ impl Chunk {
         self.buffer.slice(..len)
     }
 
+    /// Notes its sectors, now that it is written or about to be.
+    pub(crate) fn note(&self, unsynced: &mut Unsynced) {
+        unsynced.note(self.aligned_start, self.start, self.end, &self.buffer);
+    }
+
     /// The file's bytes from `from` to `to`, as far as this chunk has them.
     fn slice(&self, from: u32, to: u32) -> Option<Bytes> {
         let (from, to) = (from.max(self.start), to.min(self.end));
@@ -76,7 +83,7 @@ struct Filling {
     aligned_start: u32,
     start: u32,
     end: u32,
-    buffer: AlignedBuf,
+    buffer: Loan,
 }
 
 /// A batch in memory.
@@ -103,6 +110,7 @@ pub struct Tail {
     pending_bytes: usize,
     memory: usize,
     chunk_hint: usize,
+    buffers: Buffers,
 }
 
 /// Bytes of memory that a batch in the list costs.
@@ -127,6 +135,7 @@ impl Tail {
             pending_bytes: 0,
             memory: 0,
             chunk_hint: CHUNK_MIN,
+            buffers: Buffers::new(),
         }
     }
 
@@ -222,7 +231,7 @@ impl Tail {
             let len = (carried + missing)
                 .next_power_of_two()
                 .clamp(CHUNK_MIN, CHUNK_MAX);
-            let mut buffer = AlignedBuf::zeroed(len.max(hint));
+            let mut buffer = self.buffers.take(len.max(hint));
             assert_eq!(
                 carried,
                 carry.len(),
@@ -248,7 +257,11 @@ impl Tail {
         if used * 4 < filling.buffer.len() {
             self.chunk_hint = (self.chunk_hint / 2).max(CHUNK_MIN);
         }
-        let buffer = filling.buffer.freeze();
+        let mut buffer = filling.buffer;
+        // What was in the memory before does not get to the disk.
+        let whole = used.next_multiple_of(BLOCK as usize);
+        buffer.as_mut()[used..whole].fill(0);
+        let buffer = Bytes::from_owner(buffer);
         let carried = (filling.end % BLOCK) as usize;
         self.carry = Bytes::copy_from_slice(&buffer[used - carried..used]);
         self.memory += buffer.len();
@@ -270,7 +283,7 @@ impl Tail {
     pub fn take(&mut self) -> Vec<Chunk> {
         self.freeze();
         let mut bytes = 0;
-        let chunks = self.chunks.iter().skip(self.written).take_while(|chunk| {
+        let chunks = self.waiting().take_while(|chunk| {
             let fits = bytes < JOB_BYTES_MAX;
             bytes += (chunk.end - chunk.start) as usize;
             fits
@@ -282,6 +295,11 @@ impl Tail {
     #[must_use]
     pub fn has_pending(&self) -> bool {
         self.pending_bytes > 0
+    }
+
+    /// The chunks that wait for the disk, oldest first.
+    pub fn waiting(&self) -> impl Iterator<Item = &Chunk> {
+        self.chunks.iter().skip(self.written)
     }
 
     /// The oldest `count` waiting chunks are written. Forgets old chunks beyond `cache_bytes`.
@@ -314,6 +332,7 @@ impl Tail {
             self.chunks = VecDeque::new();
             self.batches = VecDeque::new();
             self.chunk_hint = CHUNK_MIN;
+            self.buffers = Buffers::new();
         }
     }
 
@@ -350,7 +369,8 @@ impl Tail {
         if len == 0 {
             return Some(Bytes::new());
         }
-        let chunk = self.chunks.iter().find(|chunk| {
+        // The newest are the likeliest: it is what was just written.
+        let chunk = self.chunks.iter().rev().find(|chunk| {
             chunk.segment == mark.segment
                 && chunk.aligned_start <= mark.position - len
                 && mark.position <= chunk.end

@@ -78,6 +78,24 @@ fn unsynced_writes_between_syncs() {
 }
 
 #[test]
+fn writes_beside_a_sync() {
+    for mode in [OpenMode::Buffered, OpenMode::Direct] {
+        for size in [120, 700] {
+            let mut run = Run::new(LogConfig { mode, ..config() });
+            run.append(1, 200, 0);
+            run.flush(true);
+            run.append(1, size, 0);
+            run.flush(false);
+            for _ in 0..3 {
+                run.write_beside_sync(size);
+            }
+            run.flush(true);
+            enumerate("beside a sync", run, 70);
+        }
+    }
+}
+
+#[test]
 fn rolling_over_segments() {
     for mode in [OpenMode::Buffered, OpenMode::Direct] {
         let mut run = Run::new(small(mode));

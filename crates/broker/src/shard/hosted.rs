@@ -3,12 +3,14 @@
 use std::sync::{Arc, Weak};
 
 use env::{Env, Seen};
+use futures_util::stream::FuturesUnordered;
 use metadata::TopicConfig;
 use partition::{Acks, Effect, Fence, Input, Origin, Readable, Replica, Reply};
 use protocol::Str;
 use storage::error::{AppendError, ReadError};
-use storage::job::{JobDone, JobError};
+use storage::job::{JobDone, JobError, JobOutcome};
 use storage::log::{Health, Log};
+use storage::sync::SyncDone;
 use tokio::sync::{Notify, oneshot};
 use types::{ErrorCode, NextOffset, Offset, TopicPartition};
 
@@ -23,6 +25,13 @@ use super::timers::Timer;
 use super::work::{Job, JobFuture, RETRY_MS, Waiting, Work};
 use crate::{batches, policy};
 
+/// How long a batch may be written and not durable while nobody waits for that. Consumers see it when it is
+/// durable, so one that waits is not kept waiting.
+const SYNC_DELAY_MS: i64 = 5;
+
+/// So many bytes do not wait for that.
+const SYNC_BYTES: u32 = 1 << 20;
+
 /// A partition that is served.
 pub(crate) struct Hosted<E: Env> {
     partition: TopicPartition,
@@ -33,11 +42,19 @@ pub(crate) struct Hosted<E: Env> {
     replica: Replica,
     log: Log<E::Disk>,
     /// Whether a job of this log is under way. One at a time.
-    busy: bool,
-    /// Whether somebody waits for a sync.
-    sync_wanted: bool,
     /// Whether `flush.ms` runs for records that nobody waits to see synced.
     flush_due: bool,
+    writing: bool,
+    /// Whether a sync of this log is under way. One at a time, maybe beside a job.
+    syncing: bool,
+    /// The log is opened anew as soon as nothing of it is under way.
+    reopening: bool,
+    /// Somebody waits until everything below is durable.
+    sync_now: NextOffset,
+    /// Everything below becomes durable in a while, though nobody waits for it.
+    sync_soon: NextOffset,
+    /// Whether the timer of `sync_soon` is set.
+    sync_timer: bool,
     /// The log's incarnation that completions must name.
     fence: Fence,
     /// A start of the log that is to be made durable, and whether it is part of the job under way.
@@ -75,9 +92,13 @@ impl<E: Env> Hosted<E> {
             install: install.clone(),
             replica,
             log: open.log,
-            busy: false,
-            sync_wanted: false,
             flush_due: false,
+            writing: false,
+            syncing: false,
+            reopening: false,
+            sync_now: NextOffset(0),
+            sync_soon: NextOffset(0),
+            sync_timer: false,
             fence,
             waiters: Vec::new(),
             coordinator,
@@ -209,13 +230,22 @@ impl<E: Env> Hosted<E> {
     }
 
     /// Remembers a fetch that may want to know of news. Those that were answered are forgotten here.
-    pub fn remember_waiter(&mut self, waiter: &Weak<Notify>) {
+    pub fn remember_waiter(&mut self, work: &mut Work<E>, waiter: &Weak<Notify>) {
+        if self.sync_soon > self.log.durable_end() {
+            // What it waits for is there, and readable once it is durable.
+            self.hurry(work);
+        }
         if self.waiters.len() == self.waiters.capacity() {
             self.waiters.retain(|waiter| waiter.strong_count() > 0);
         }
         if !self.waiters.iter().any(|known| known.ptr_eq(waiter)) {
             self.waiters.push(waiter.clone());
         }
+    }
+
+    fn has_waiters(&self) -> bool {
+        let waits = |waiter: &Weak<Notify>| waiter.strong_count() > 0;
+        self.waiters.iter().any(waits)
     }
 
     /// Looks an offset up.
@@ -325,7 +355,7 @@ impl<E: Env> Hosted<E> {
     pub fn keep_house(&mut self, work: &mut Work<E>) {
         let now = work.now();
         self.step(work, Input::ExpireProducers, None);
-        if !self.busy && self.replica.written_end() == self.replica.log_end() {
+        if !self.is_busy() && self.replica.written_end() == self.replica.log_end() {
             self.log.release_idle();
         }
         self.log
@@ -340,7 +370,7 @@ impl<E: Env> Hosted<E> {
         }
         let unsynced = self.log.log_end_offset().0 - self.log.durable_end().0;
         if unsynced >= self.config.flush_messages {
-            self.sync_wanted = true;
+            self.sync_now = self.log.log_end_offset();
         } else if !self.flush_due && self.config.flush_ms < i64::MAX {
             let at = work.now().mono.after_ms(self.config.flush_ms);
             work.timers.add(at, Timer::Flush(self.partition));
@@ -352,7 +382,7 @@ impl<E: Env> Hosted<E> {
     pub fn flush(&mut self, work: &mut Work<E>) {
         self.flush_due = false;
         if self.log.durable_end() < self.log.log_end_offset() {
-            self.sync_wanted = true;
+            self.sync_now = self.log.log_end_offset();
             work.dirty.push(self.partition);
         }
     }
@@ -376,33 +406,72 @@ impl<E: Env> Hosted<E> {
         work.dirty.push(self.partition);
     }
 
-    /// Whether a job of this log is under way.
+    /// Whether a job or a sync of this log is under way.
     pub fn is_busy(&self) -> bool {
-        self.busy
+        self.writing || self.syncing
     }
 
-    /// The next job of this log, if it has one.
-    pub fn start_job(&mut self) -> Option<JobFuture<E>> {
-        if self.busy {
-            return None;
+    /// What is to become durable in a while becomes so now.
+    pub fn hurry(&mut self, work: &mut Work<E>) {
+        self.sync_timer = false;
+        self.sync_now = self.sync_now.max(self.sync_soon);
+        work.dirty.push(self.partition);
+    }
+
+    fn is_sync_wanted(&self) -> bool {
+        let durable = self.log.durable_end();
+        self.sync_now > durable
+            || self.log.is_evidence_full()
+            || self.sync_soon > durable && self.log.unsynced_bytes() >= SYNC_BYTES
+    }
+
+    /// Gives the disk what this log has for it: writes, and beside them a sync of what is written.
+    pub fn start_jobs(&mut self, jobs: &mut FuturesUnordered<JobFuture<E>>) {
+        if self.reopening {
+            return;
         }
-        let sync = std::mem::take(&mut self.sync_wanted);
-        let job = self.log.start_job(sync)?;
-        self.busy = true;
         let partition = self.partition;
-        Some(Box::pin(async move { Job::Log(partition, job.await) }))
+        if !self.writing {
+            // A job that works alone syncs by itself what is wanted.
+            let sync = !self.syncing && self.log.works_alone() && self.is_sync_wanted();
+            if let Some(job) = self.log.start_job(sync) {
+                self.writing = true;
+                jobs.push(Box::pin(async move { Job::Log(partition, job.await) }));
+            }
+        }
+        if !self.syncing
+            && self.is_sync_wanted()
+            && let Some(sync) = self.log.start_sync()
+        {
+            self.syncing = true;
+            jobs.push(Box::pin(async move { Job::Synced(partition, sync.await) }));
+        }
     }
 
     /// A job of this log has ended. Says whether the log must be opened anew.
     pub fn finish_job(&mut self, work: &mut Work<E>, done: JobDone<E::Disk>) -> bool {
-        self.busy = false;
+        self.writing = false;
         let outcome = self.log.finish_job(done);
+        self.take_in(work, outcome)
+    }
+
+    /// A sync of this log has ended. Says whether the log must be opened anew.
+    pub fn finish_sync(&mut self, work: &mut Work<E>, done: SyncDone<E::Disk>) -> bool {
+        self.syncing = false;
+        let outcome = self.log.finish_sync(done);
+        self.take_in(work, outcome)
+    }
+
+    fn take_in(&mut self, work: &mut Work<E>, outcome: JobOutcome) -> bool {
+        if self.reopening {
+            return !self.is_busy();
+        }
         let fence = self.fence;
         let mut waits_for_room = false;
         match outcome.error {
             // What was written and synced counts; the rest is tried again.
             Some(JobError::Full(_)) if outcome.rolled_back.is_none() => {
-                self.sync_wanted = true;
+                self.sync_now = self.log.log_end_offset();
                 work.retry(self.partition);
                 waits_for_room = true;
             }
@@ -411,18 +480,15 @@ impl<E: Env> Hosted<E> {
                 // the log is opened anew; after one that failed nothing is claimed until a restart.
                 let reason = error.to_string();
                 self.step(work, Input::IoFailed { fence, reason }, None);
-                return matches!(error, JobError::Full(_));
+                self.reopening = matches!(error, JobError::Full(_));
+                return self.reopening && !self.is_busy();
             }
             None => {}
         }
-        self.step(
-            work,
-            Input::Written {
-                fence,
-                upto: outcome.written,
-            },
-            None,
-        );
+        if outcome.written > self.replica.written_end() {
+            let upto = outcome.written;
+            self.step(work, Input::Written { fence, upto }, None);
+        }
         if outcome.durable > self.replica.durable_end() {
             work.env.observe(Seen::Synced {
                 partition: self.partition,
@@ -467,6 +533,14 @@ impl<E: Env> Hosted<E> {
     fn step(&mut self, work: &mut Work<E>, input: Input, batch: Option<&records::Validated>) {
         let now = work.now();
         let mut effects = std::mem::take(&mut work.effects);
+        // Nobody waits for the sync of such a batch, unless a consumer does.
+        let content_with_written = matches!(
+            &input,
+            Input::Append {
+                acks: Acks::None | Acks::Leader,
+                ..
+            }
+        );
         self.replica.step(now.mono, input, &mut effects);
         let mut failed = None;
         let (mut moved, mut rolled) = (false, false);
@@ -508,9 +582,17 @@ impl<E: Env> Hosted<E> {
                         }
                     }
                 }
-                Effect::Sync { fence, .. } => {
+                Effect::Sync { fence, upto } => {
                     self.fence = fence;
-                    self.sync_wanted = true;
+                    if content_with_written && !self.has_waiters() {
+                        self.sync_soon = upto;
+                        if !std::mem::replace(&mut self.sync_timer, true) {
+                            let at = now.mono.after_ms(SYNC_DELAY_MS);
+                            work.timers.add(at, Timer::Sync(self.partition));
+                        }
+                    } else {
+                        self.sync_now = upto;
+                    }
                     work.dirty.push(self.partition);
                 }
                 Effect::MoveLogStart { to, fence } => {

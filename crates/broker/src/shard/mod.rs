@@ -353,6 +353,17 @@ impl<E: Env> Shard<E> {
                 }
                 self.close_if_stopping(partition);
             }
+            Job::Synced(partition, done) => {
+                if done.ran_out_of_room() {
+                    self.work.config.ran_out.notify_one();
+                }
+                if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition)
+                    && hosted.finish_sync(&mut self.work, done)
+                {
+                    self.reopen(partition);
+                }
+                self.close_if_stopping(partition);
+            }
             Job::Replayed(partition, outcome) => {
                 self.recovering -= 1;
                 if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition) {
@@ -481,9 +492,9 @@ impl<E: Env> Shard<E> {
             // least this long, or a timeout of 0 would fail what Kafka, which does not sync, accepts.
             let patience = i64::from(produce.timeout_ms).max(SYNC_PATIENCE_MS);
             let deadline = self.work.now().mono.after_ms(patience);
-            self.work
-                .timers
-                .add(deadline, Timer::ProduceTimeout(request));
+            if let Some(at) = self.work.produces.set_deadline(request, deadline) {
+                self.work.timers.add(at, Timer::ProduceTimeouts);
+            }
         }
         let (acks, batches) = (produce.acks, produce.batches);
         self.work.produces.attach(request, produce.reply);
@@ -532,9 +543,9 @@ impl<E: Env> Shard<E> {
         for wanted in &fetch.partitions {
             let answer = match self.open_slot(&wanted.partition) {
                 Err(error) => FetchAnswer::failed(wanted.index, error),
-                Ok((hosted, _)) => {
+                Ok((hosted, work)) => {
                     let answer = hosted.read(wanted, fetch.isolation, left, min_one);
-                    hosted.remember_waiter(&fetch.waiter);
+                    hosted.remember_waiter(work, &fetch.waiter);
                     answer
                 }
             };
@@ -595,13 +606,17 @@ impl<E: Env> Shard<E> {
         let now = self.work.now();
         while let Some(timer) = self.work.timers.due(now.mono) {
             match timer {
-                Timer::ProduceTimeout(request) => {
-                    if self.work.produces.is_waiting(request) {
-                        self.give_up(request);
+                Timer::ProduceTimeouts => {
+                    let (overdue, next) = self.work.produces.overdue(now.mono);
+                    if let Some(at) = next {
+                        self.work.timers.add(at, Timer::ProduceTimeouts);
                     }
-                    for (partition, token) in self.work.produces.waiting_tokens(request) {
-                        if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition) {
-                            hosted.timed_out(&mut self.work, token);
+                    for request in overdue {
+                        self.give_up(request);
+                        for (partition, token) in self.work.produces.waiting_tokens(request) {
+                            if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition) {
+                                hosted.timed_out(&mut self.work, token);
+                            }
                         }
                     }
                 }
@@ -609,6 +624,11 @@ impl<E: Env> Shard<E> {
                     if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition) {
                         let replay = hosted.tick_coordinator(&mut self.work);
                         self.replay(replay);
+                    }
+                }
+                Timer::Sync(partition) => {
+                    if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition) {
+                        hosted.hurry(&mut self.work);
                     }
                 }
                 Timer::Retry(partition) => match self.slots.get_mut(&partition) {
@@ -648,10 +668,8 @@ impl<E: Env> Shard<E> {
         dirty.sort_unstable();
         dirty.dedup();
         for partition in dirty.drain(..) {
-            if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition)
-                && let Some(job) = hosted.start_job()
-            {
-                self.jobs.push(job);
+            if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition) {
+                hosted.start_jobs(&mut self.jobs);
             }
         }
         // Keeps the allocation for the next turn.

@@ -1,8 +1,10 @@
 //! Produce requests under way: which batches still wait, and who is to hear of them.
 
+use std::collections::BTreeMap;
+
 use partition::Reply;
 use tokio::sync::oneshot;
-use types::{ErrorCode, LookupMap, Offset, TimestampMs, TopicPartition};
+use types::{ErrorCode, LookupMap, Mono, Offset, TimestampMs, TopicPartition};
 
 use super::message::{DeleteRecordsAnswer, Produce, ProduceAnswer};
 
@@ -13,13 +15,18 @@ struct InFlight {
     tokens: Vec<Option<u64>>,
     waiting: usize,
     reply: Option<oneshot::Sender<Vec<ProduceAnswer>>>,
+    /// When its client's patience ends.
+    deadline: Option<Mono>,
 }
 
 /// The produce requests of one shard.
 #[derive(Default)]
 pub(crate) struct Produces {
-    in_flight: LookupMap<u64, InFlight>,
+    in_flight: BTreeMap<u64, InFlight>,
     next: u64,
+    /// When deadlines are looked at next. One timer for all: nearly every request is answered long before
+    /// its own, and a timer for each would stay behind it until then.
+    next_look: Option<Mono>,
 }
 
 impl Produces {
@@ -38,6 +45,7 @@ impl Produces {
             tokens: vec![None; count],
             waiting: count,
             reply: None,
+            deadline: None,
         };
         self.in_flight.insert(request, in_flight);
         request
@@ -50,16 +58,47 @@ impl Produces {
         }
     }
 
+    /// Notes when a request has waited long enough. Gives the time of the timer that is to be set for it, if
+    /// none that is set comes before.
+    pub fn set_deadline(&mut self, request: u64, at: Mono) -> Option<Mono> {
+        if let Some(in_flight) = self.in_flight.get_mut(&request) {
+            in_flight.deadline = Some(at);
+        }
+        if self.next_look.is_some_and(|next| next <= at) {
+            return None;
+        }
+        self.next_look = Some(at);
+        Some(at)
+    }
+
+    /// The timer is due: requests that have waited long enough, and when to look again.
+    pub fn overdue(&mut self, now: Mono) -> (Vec<u64>, Option<Mono>) {
+        // A later timer than the one that counts may have been set before it.
+        if self.next_look.is_none_or(|next| next > now) {
+            return (Vec::new(), None);
+        }
+        let mut overdue = Vec::new();
+        self.next_look = None;
+        for (request, in_flight) in &mut self.in_flight {
+            match in_flight.deadline {
+                Some(at) if at <= now => {
+                    overdue.push(*request);
+                    in_flight.deadline = None;
+                }
+                Some(at) => {
+                    self.next_look = Some(self.next_look.map_or(at, |next| next.min(at)));
+                }
+                None => {}
+            }
+        }
+        (overdue, self.next_look)
+    }
+
     /// Notes the replica's name for a batch.
     pub fn wait(&mut self, request: u64, index: usize, token: u64) {
         if let Some(in_flight) = self.in_flight.get_mut(&request) {
             in_flight.tokens[index] = Some(token);
         }
-    }
-
-    /// Whether a request has not been answered yet.
-    pub fn is_waiting(&self, request: u64) -> bool {
-        self.in_flight.contains_key(&request)
     }
 
     /// Batches of a request that still wait.
@@ -192,5 +231,44 @@ impl Deletions {
         {
             let _ = deleting.reply.send(deleting.answers);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use partition::Acks;
+
+    use super::*;
+
+    fn request(produces: &mut Produces) -> u64 {
+        let (reply, _) = oneshot::channel();
+        produces.begin(&Produce {
+            acks: Acks::All,
+            timeout_ms: 0,
+            batches: Vec::new(),
+            reply,
+        })
+    }
+
+    #[test]
+    fn one_timer_finds_every_deadline() {
+        let mut produces = Produces::default();
+        let at = |ms: i64| Mono(0).after_ms(ms);
+        let (a, b, c) = (
+            request(&mut produces),
+            request(&mut produces),
+            request(&mut produces),
+        );
+        assert_eq!(produces.set_deadline(a, at(30)), Some(at(30)));
+        assert_eq!(produces.set_deadline(b, at(40)), None);
+        // A shorter patience needs an earlier look; the timer at 30 has nothing to say then.
+        assert_eq!(produces.set_deadline(c, at(20)), Some(at(20)));
+        assert_eq!(produces.overdue(at(20)), (vec![c], Some(at(30))));
+        assert_eq!(produces.overdue(at(25)), (vec![], None));
+        assert_eq!(produces.overdue(at(30)), (vec![a], Some(at(40))));
+        assert_eq!(produces.overdue(at(30)), (vec![], None));
+        assert_eq!(produces.overdue(at(41)), (vec![b], None));
+        let d = request(&mut produces);
+        assert_eq!(produces.set_deadline(d, at(90)), Some(at(90)));
     }
 }

@@ -7,10 +7,12 @@ use types::{Mono, TopicPartition};
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timer {
-    /// A produce request has waited as long as its client wanted.
-    ProduceTimeout(u64),
+    /// Some produce request may have waited as long as its client wanted.
+    ProduceTimeouts,
     /// A coordinator has something to do.
     Coordinator(TopicPartition),
+    /// What nobody waits for becomes durable all the same.
+    Sync(TopicPartition),
     /// A log whose disk was full tries again.
     Retry(TopicPartition),
     /// Records have stayed unsynced as long as `flush.ms` lets them.

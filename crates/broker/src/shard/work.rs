@@ -20,8 +20,10 @@ pub(crate) const RETRY_MS: i64 = 500;
 pub(crate) enum Job<E: Env> {
     /// A log was opened, or could not be.
     Opened(Box<Opened<E>>),
-    /// A log's writes and syncs are done.
+    /// A log's writes are done, and what goes with them.
     Log(TopicPartition, storage::job::JobDone<E::Disk>),
+    /// What a log had written is durable.
+    Synced(TopicPartition, storage::sync::SyncDone<E::Disk>),
     /// A coordinator has replayed its log.
     Replayed(TopicPartition, Replayed),
     /// A log was closed.

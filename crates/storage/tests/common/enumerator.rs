@@ -61,6 +61,19 @@ impl Run {
         }
     }
 
+    /// Starts a sync of what is written, appends and writes one more batch beside it, and ends the sync.
+    pub fn write_beside_sync(&mut self, size: usize) {
+        let written = self.log.written_end();
+        let sync = self.log.start_sync().expect("something is not durable");
+        self.append(1, size, 0);
+        let outcome = flush(&mut self.log, true).expect("there is something to write");
+        assert_eq!(outcome.written, self.log.log_end_offset());
+        assert!(outcome.durable < written, "a job beside a sync only writes");
+        let outcome = self.log.finish_sync(now(sync));
+        assert_eq!((outcome.error, outcome.durable), (None, written));
+        self.story.durable.push((self.disk.op_count(), written));
+    }
+
     pub fn delete_before(&mut self, offset: i64) {
         let from = self.disk.op_count();
         assert!(self.log.delete_records_before(Offset(offset)));
