@@ -169,7 +169,11 @@ impl Model {
                 let end = self.log.log_end_offset();
                 let retained = self.log.apply_retention(Wall(now), end);
                 self.log.set_config(self.config.clone());
-                assert_eq!(self.log.log_start_offset().0, self.start, "served until it is durable");
+                assert_eq!(
+                    self.log.log_start_offset().0,
+                    self.start,
+                    "served until it is durable"
+                );
                 let wanted = retained.log_start.0;
                 assert!(
                     self.list.iter().any(|batch| batch.base == wanted)
