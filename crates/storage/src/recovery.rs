@@ -67,6 +67,7 @@ pub(crate) struct Listing {
     pub(crate) temporary: Vec<String>,
     pub(crate) clean: bool,
     pub(crate) claims: bool,
+    pub(crate) state: bool,
     pub(crate) side_files: Vec<(i64, String)>,
 }
 
@@ -566,7 +567,7 @@ impl<D: Disk> Log<D> {
         alarms: &mut Vec<String>,
     ) -> Result<u64, StorageError> {
         let first = listing.segments.first().copied().unwrap_or(0);
-        let is_ours = listing.claims;
+        let is_ours = listing.claims || listing.state;
         let log_start = self.start_without_state(first, is_ours, alarms).await?;
         // Without a segment the log is empty and ends where it starts.
         let start = listing.segments.first().copied().unwrap_or(log_start.0);
@@ -833,6 +834,7 @@ async fn list<D: Disk>(disk: &D, dir: &Path) -> Result<Listing, StorageError> {
         match name.as_str() {
             names::CLEAN => listing.clean = true,
             names::CLAIMS => listing.claims = true,
+            names::STATE => listing.state = true,
             _ if name.ends_with(&format!(".{}", names::TEMPORARY)) => listing.temporary.push(name),
             _ => match parse_segment_file(&name) {
                 Some((base, names::SNAPSHOT)) => listing.snapshots.push(base),

@@ -524,6 +524,48 @@ fn side_files_are_rebuilt_when_they_are_wrong() {
 }
 
 #[test]
+fn a_segment_that_lost_its_bytes_is_a_loss_even_without_a_state() {
+    let config = LogConfig {
+        segment_bytes: 2048,
+        ..config()
+    };
+    for lost in ["log-state", "durable-claims"] {
+        for emptied in [false, true] {
+            let (disk, _) = ten(&config);
+            let mut segments = disk.names(&dir());
+            segments.retain(|name| name.ends_with(".log"));
+            segments.sort();
+            let [first, middle, ..] = &segments[..] else {
+                panic!("{segments:?}")
+            };
+            assert!(segments.len() > 2 && first.starts_with("00000000000000000000"));
+            let from = Offset(middle.trim_end_matches(".log").parse().unwrap());
+            let to = NextOffset(segments[2].trim_end_matches(".log").parse().unwrap());
+            disk.damage(&dir().join("log-state"), |bytes| bytes.fill(0x5a));
+            disk.remove(&dir().join(lost));
+            match emptied {
+                true => disk.damage(&dir().join(middle), Vec::clear),
+                false => disk.remove(&dir().join(middle)),
+            }
+            let (log, recovered) = open(&disk, &config).unwrap();
+            assert_eq!(recovered.log_end, NextOffset(10));
+            assert_eq!(recovered.faulty, [ottla_storage::FaultyRange { from, to }]);
+            assert!(
+                recovered
+                    .alarms
+                    .iter()
+                    .any(|alarm| alarm.contains("damaged"))
+            );
+            assert!(matches!(
+                log.read(from, NextOffset(10), 900, true),
+                Err(ReadError::Faulty { .. })
+            ));
+            read_all(&log, to.position(), 900).unwrap();
+        }
+    }
+}
+
+#[test]
 fn claims_and_state_that_are_damaged_prove_nothing() {
     let config = small();
     for name in ["durable-claims", "log-state", "leader-epoch-checkpoint"] {

@@ -153,7 +153,6 @@ fn what_is_asked_twice_is_answered_once() {
         let wanted = MetadataRequestTopic {
             name: None,
             topic_id,
-            ..Default::default()
         };
         let request = MetadataRequest {
             topics: Some(vec![wanted; 1000]),
