@@ -99,30 +99,29 @@ pub(crate) async fn accept_loop<E: Env>(
     }
 }
 
-/// Connections that cannot be had: said when it begins, each minute while it goes on, and when it is over.
+/// Connections that cannot be had: said when it begins, and each minute while it goes on. With too many open
+/// files every other connection may be had, so there is no word about each end of it.
 #[derive(Default)]
 struct Trouble {
     failures: u64,
     rest_ms: i64,
-    said: Mono,
+    said: Option<Mono>,
 }
 
 impl Trouble {
     /// It failed again; gives how long to rest.
     fn again(&mut self, now: Mono, error: &std::io::Error) -> i64 {
         self.failures += 1;
-        if self.failures == 1 || now >= self.said.after_ms(SAY_MS) {
-            self.said = now;
-            tracing::warn!(%error, failures = self.failures, "connections cannot be accepted");
+        if self.said.is_none_or(|said| now >= said.after_ms(SAY_MS)) {
+            let failures = std::mem::take(&mut self.failures);
+            self.said = Some(now);
+            tracing::warn!(%error, failures, "connections cannot be accepted");
         }
         self.rest_ms = (self.rest_ms * 2).clamp(REST_MS.0, REST_MS.1);
         self.rest_ms
     }
 
     fn over(&mut self) {
-        if self.failures > 0 {
-            tracing::info!(failures = self.failures, "connections are accepted again");
-        }
-        *self = Trouble::default();
+        self.rest_ms = 0;
     }
 }

@@ -55,7 +55,13 @@ fn the_topics_of_one_request_are_made_by_one_decision() {
 
 #[test]
 fn a_request_makes_no_more_than_one_decision_can_hold() {
-    let mut site = Site::new(limits(), &[("num.partitions", "99")]);
+    let mut site = Site::new(
+        Limits {
+            auto_create_partitions_max: usize::MAX,
+            ..limits()
+        },
+        &[("num.partitions", "99")],
+    );
     site.client(|env| async move {
         let mut wire = Wire::connect(&env).await;
         let request = wants((0..150).map(|number| format!("topic-{number}")));

@@ -1,8 +1,9 @@
 //! Memory for requests: taken by what has come, and never locked up by half requests.
 
 use broker::Limits;
+use protocol::fetch_request::{FetchPartition, FetchTopic};
 use protocol::metadata_request::MetadataRequestTopic;
-use protocol::{ApiKey, ApiVersionsRequest, MetadataRequest, Str};
+use protocol::{ApiKey, ApiVersionsRequest, FetchRequest, MetadataRequest, Str};
 
 use crate::site::{Heard, Site, Wire, announce, frame, head, limits, pause};
 
@@ -42,9 +43,10 @@ fn eight_bytes_hold_eight_bytes() {
     let mut site = Site::new(limits(), &[]);
     let answered = site.client(|env| async move {
         let mut attackers = Vec::new();
-        for _ in 0..20 {
+        for more in 0..20 {
             let mut wire = Wire::connect(&env).await;
             wire.send(&announce(100 << 20, ApiKey::PRODUCE.0, 13)).await;
+            wire.send(&vec![0; more]).await;
             attackers.push(wire);
         }
         pause(&env, 100).await;
@@ -121,28 +123,81 @@ fn whoever_fills_the_memory_and_hurries_is_served() {
     assert_eq!(site.refused("request_memory"), 0);
 }
 
+fn small_site() -> Site {
+    let limits = Limits {
+        queued_request_bytes_max: 8 << 20,
+        ..limits()
+    };
+    Site::new(limits, &[])
+}
+
+/// The same request, followed by bytes that belong to nothing.
+fn longer(mut frame: Vec<u8>, bytes: usize) -> Vec<u8> {
+    frame.resize(frame.len() + bytes, 0);
+    let size = (frame.len() - 4) as u32;
+    frame[..4].copy_from_slice(&size.to_be_bytes());
+    frame
+}
+
+async fn is_served_at_once(env: &world::SimEnv) -> bool {
+    let mut honest = Wire::connect(env).await;
+    honest.ask(&large(), 12, 1000).await.is_some()
+}
+
 #[test]
-fn one_connection_cannot_have_all_of_it() {
-    let mut site = Site::new(
-        Limits {
-            queued_request_bytes_max: 8 << 20,
-            ..limits()
-        },
-        &[],
-    );
-    let answered = site.client(|env| async move {
+fn the_requests_of_one_connection_cannot_have_all_of_it() {
+    let served = small_site().client(|env| async move {
         use env::{Env, Spawner};
-        // It asks and asks, and takes no answer.
+        let mut greedy = Wire::connect(&env).await;
+        let orders = Str::from("orders");
+        let make = MetadataRequest {
+            topics: Some(vec![MetadataRequestTopic {
+                name: Some(orders.clone()),
+                ..Default::default()
+            }]),
+            ..Default::default()
+        };
+        greedy.ask(&make, 12, 1000).await.expect("an answer");
+        pause(&env, 1000).await;
+        // Each waits for records, and is large.
+        let wait = FetchRequest {
+            topics: vec![FetchTopic {
+                topic: orders,
+                partitions: vec![FetchPartition {
+                    partition_max_bytes: 1000,
+                    ..Default::default()
+                }],
+                ..Default::default()
+            }],
+            max_wait_ms: 300_000,
+            min_bytes: 1,
+            max_bytes: 1000,
+            session_epoch: -1,
+            ..Default::default()
+        };
+        env.spawner().spawn("greedy", async move {
+            let request = longer(frame(&wait, 12), 300 * KIB);
+            while greedy.send(&request).await {}
+        });
+        pause(&env, 5000).await;
+        is_served_at_once(&env).await
+    });
+    assert!(served);
+}
+
+#[test]
+fn nor_can_those_whose_answers_nobody_takes() {
+    let served = small_site().client(|env| async move {
+        use env::{Env, Spawner};
         let mut greedy = Wire::connect(&env).await;
         env.spawner().spawn("greedy", async move {
             let request = frame(&large(), 12);
             while greedy.send(&request).await {}
         });
         pause(&env, 5000).await;
-        let mut honest = Wire::connect(&env).await;
-        honest.ask(&large(), 12, 1000).await.is_some()
+        is_served_at_once(&env).await
     });
-    assert!(answered);
+    assert!(served);
 }
 
 #[test]

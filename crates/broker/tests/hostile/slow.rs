@@ -142,8 +142,9 @@ fn who_takes_no_answers_is_closed_after_a_minute() {
 #[test]
 fn who_takes_answers_byte_by_byte_is_closed_as_well() {
     let mut site = Site::new(limits(), &[]);
-    site.client(|env| async move {
-        use env::{Env, Spawner};
+    let took_s = site.client(|env| async move {
+        use env::{Clock, Env, Spawner};
+        let start = env.clock().mono();
         let (mut reader, mut writer) = Wire::connect(&env).await.split();
         let patient = env.clone();
         env.spawner().spawn("trickle", async move {
@@ -153,7 +154,9 @@ fn who_takes_answers_byte_by_byte_is_closed_as_well() {
         });
         let requests = frame(&MetadataRequest::default(), 12).repeat(1000);
         while writer.send(&requests).await {}
+        env.clock().mono().since(start).as_secs()
     });
+    assert!((60..200).contains(&took_s), "{took_s} s");
     site.refused_only("slow_reader", 1);
 }
 
