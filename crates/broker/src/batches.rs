@@ -1,7 +1,7 @@
 //! Between batches as `records` sees them and as the `partition` core does.
 
 use partition::{BatchMeta, Control, Fence, LogState, Marker, ProducerRow, ProducerSnapshot};
-use records::{BatchHeader, ControlRecord, TransactionResult, Validated};
+use records::{BatchHeader, ControlRecord, EndTransactionMarker, TransactionResult, Validated};
 use types::{Mono, Offset};
 
 /// What the replica must know of a validated batch.
@@ -31,14 +31,18 @@ pub(crate) fn of_header(header: &BatchHeader) -> BatchMeta {
 pub(crate) fn control(bytes: &bytes::Bytes) -> Control {
     let parsed = records::Batch::parse(bytes).and_then(|batch| ControlRecord::of_batch(&batch));
     match parsed {
-        Ok(ControlRecord::EndTransaction(end)) => Control::EndTransaction {
-            marker: match end.result {
-                TransactionResult::Commit => Marker::Commit,
-                TransactionResult::Abort => Marker::Abort,
-            },
-            coordinator_epoch: end.coordinator_epoch,
-        },
+        Ok(ControlRecord::EndTransaction(end)) => end_of_transaction(end),
         _ => Control::Other,
+    }
+}
+
+fn end_of_transaction(end: EndTransactionMarker) -> Control {
+    Control::EndTransaction {
+        marker: match end.result {
+            TransactionResult::Commit => Marker::Commit,
+            TransactionResult::Abort => Marker::Abort,
+        },
+        coordinator_epoch: end.coordinator_epoch,
     }
 }
 
@@ -69,13 +73,13 @@ pub(crate) fn recovered<D: env::Disk>(
         })),
         producers: partition::ProducerState::from_rows(now, rows),
     };
-    for header in &found.replay {
-        state.apply(
-            now,
-            header.leader_epoch,
-            header.base_offset,
-            &of_header(header),
-        );
+    for replayed in &found.replay {
+        let header = &replayed.header;
+        let mut meta = of_header(header);
+        if let Some(end) = replayed.end {
+            meta.control = Some(end_of_transaction(end));
+        }
+        state.apply(now, header.leader_epoch, header.base_offset, &meta);
     }
     partition::Recovered {
         fence,

@@ -71,6 +71,7 @@ impl<D: Disk> Log<D> {
             first_timestamp: self.active.first_timestamp,
             created: self.active.created.0,
             claims: self.next_claim - 1,
+            open: self.transactions.open(),
         };
         let path = self.dir.join(names::CLEAN);
         let bytes = Bytes::from(marker.encode());

@@ -4,14 +4,15 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use env::{Disk, File, OpenOptions};
-use records::BatchHeader;
 use records::layout::HEADER_SIZE;
+use records::{BatchHeader, EndTransactionMarker};
 use types::{NextOffset, Offset};
 
 use crate::error::StorageError;
 use crate::files;
-use crate::index::{IndexBuilder, SegmentIndex};
+use crate::index::{IndexBuilder, SegmentIndex, names_txns};
 use crate::job::write_side_file;
 use crate::log::Log;
 use crate::names::{self, segment_file};
@@ -19,6 +20,7 @@ use crate::recovery::Listing;
 use crate::scan::{Source, damage};
 use crate::segment::IndexCell;
 use crate::state::{FaultyRange, SegmentRow};
+use crate::transactions::{OpenTransaction, Transactions, end_at, open_at_start};
 
 impl<D: Disk> Log<D> {
     /// Looks at the closed segments' files: there, long enough, with sound indexes.
@@ -81,9 +83,13 @@ impl<D: Disk> Log<D> {
     async fn rebuild_index(&mut self, row: &SegmentRow) -> Result<(), StorageError> {
         let mut source = self.source(row.base).await?;
         let path = self.dir.join(segment_file(row.base, names::LOG));
+        let rows: Vec<SegmentRow> = self.sealed.iter().map(|segment| segment.row).collect();
+        let open = open_at_start(&self.disk, &self.dir, &rows, row).await;
+        let open = open.map_err(StorageError::io(&path))?;
         let index = build_index(
             &mut source,
             row,
+            &open,
             self.seed,
             self.config.index_interval_bytes,
         )
@@ -117,51 +123,52 @@ pub(crate) async fn load_index<D: Disk>(
     seed: u32,
     size: u32,
 ) -> io::Result<Option<SegmentIndex>> {
-    let mut files = Vec::new();
-    for suffix in [names::INDEX, names::TIME_INDEX, names::TAGS] {
-        match files::read_whole(disk, &dir.join(segment_file(base, suffix))).await? {
-            Some(bytes) => files.push(bytes),
+    let read = async |suffix| files::read_whole(disk, &dir.join(segment_file(base, suffix))).await;
+    let Some(offsets) = read(names::INDEX).await? else {
+        return Ok(None);
+    };
+    let Some(times) = read(names::TIME_INDEX).await? else {
+        return Ok(None);
+    };
+    let Some(tags) = read(names::TAGS).await? else {
+        return Ok(None);
+    };
+    let mut txns = Bytes::new();
+    if names_txns(&tags) {
+        match read(names::TXN_INDEX).await? {
+            Some(bytes) => txns = bytes,
             None => return Ok(None),
         }
     }
     Ok(SegmentIndex::decode(
-        &files[0], &files[1], &files[2], seed, size,
+        &offsets, &times, &txns, &tags, seed, size,
     ))
 }
 
-/// Builds the indexes of a closed segment from its batches.
+/// Builds the indexes of a closed segment from its batches. `open` are the transactions that are open where
+/// it starts.
 ///
 /// # Errors
 /// The disk's.
 pub(crate) async fn build_index<D: Disk>(
     source: &mut Source<D>,
     row: &SegmentRow,
+    open: &[OpenTransaction],
     seed: u32,
     interval: u32,
 ) -> io::Result<SegmentIndex> {
     let mut builder = IndexBuilder::new(row.base, seed, interval);
-    let mut at = 0u64;
-    let mut expected = Offset(row.base);
-    while at < u64::from(row.size) {
-        let head = source.bytes(at, HEADER_SIZE).await?;
-        let header = BatchHeader::parse(&head).ok();
-        let fits = header
-            .filter(|header| header.base_offset >= expected && header.next_offset().0 <= row.next);
-        let Some(header) = fits else {
-            match source.find_batch(at + 1, expected).await {
-                Some((position, header)) if header.next_offset().0 <= row.next => {
-                    builder.break_interval();
-                    at = position;
-                    expected = header.base_offset;
-                    continue;
-                }
-                _ => break,
-            }
-        };
-        builder.note(&header, at as u32);
-        at += header.total_size() as u64;
-        expected = header.next_offset().position();
-    }
+    let mut transactions = Transactions::new(open);
+    each_batch(source, row, |at, header, end, behind_hole| {
+        if behind_hole {
+            builder.break_interval();
+        }
+        builder.note(header, at);
+        if let Some(aborted) = transactions.note(header, end) {
+            builder.note_aborted(aborted);
+        }
+    })
+    .await?;
     let proven = builder.chain() == row.chain;
     let mut index = builder.finish();
     if !proven {
@@ -171,7 +178,45 @@ pub(crate) async fn build_index<D: Disk>(
     Ok(index)
 }
 
-/// Writes the three files that go with a closed segment.
+/// Goes over the batches of a closed segment by their headers: calls `note` with the position of each, its
+/// header, what it says of the end of a transaction, and whether it lies behind a damaged range.
+///
+/// # Errors
+/// The disk's.
+pub(crate) async fn each_batch<D: Disk>(
+    source: &mut Source<D>,
+    row: &SegmentRow,
+    mut note: impl FnMut(u32, &BatchHeader, Option<EndTransactionMarker>, bool),
+) -> io::Result<()> {
+    let mut at = 0u64;
+    let mut expected = Offset(row.base);
+    let mut behind_hole = false;
+    while at < u64::from(row.size) {
+        let head = source.bytes(at, HEADER_SIZE).await?;
+        let header = BatchHeader::parse(&head).ok();
+        let fits = header
+            .filter(|header| header.base_offset >= expected && header.next_offset().0 <= row.next);
+        let Some(header) = fits else {
+            match source.find_batch(at + 1, expected).await {
+                Some((position, header)) if header.next_offset().0 <= row.next => {
+                    behind_hole = true;
+                    at = position;
+                    expected = header.base_offset;
+                    continue;
+                }
+                _ => break,
+            }
+        };
+        let end = end_at(source, at, &header).await?;
+        note(at as u32, &header, end, behind_hole);
+        behind_hole = false;
+        at += header.total_size() as u64;
+        expected = header.next_offset().position();
+    }
+    Ok(())
+}
+
+/// Writes the files that go with a closed segment.
 pub(crate) async fn write_index_files<D: Disk>(
     disk: &D,
     dir: &Path,
@@ -179,12 +224,7 @@ pub(crate) async fn write_index_files<D: Disk>(
     index: &SegmentIndex,
     seed: u32,
 ) -> Result<(), StorageError> {
-    let all = [
-        (names::INDEX, index.encode_offsets()),
-        (names::TIME_INDEX, index.encode_times()),
-        (names::TAGS, index.encode_tags(seed)),
-    ];
-    for (suffix, bytes) in all {
+    for (suffix, bytes) in index.files(seed) {
         let path = dir.join(segment_file(base, suffix));
         write_side_file(disk, &path, bytes)
             .await

@@ -14,6 +14,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use records::BatchHeader;
 
+use crate::names;
+
 /// An entry of the offset index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexEntry {
@@ -65,6 +67,8 @@ pub struct SegmentIndex {
     pub offsets: Vec<IndexEntry>,
     /// Time index.
     pub times: Vec<TimeEntry>,
+    /// Transaction index: the aborted transactions whose markers lie in the segment.
+    pub txns: Vec<TxnEntry>,
     /// The tags of the intervals: the first one from the segment's start to the first entry, the last one
     /// (of a closed segment only) from the last entry to the segment's end. Empty if nothing vouches for
     /// the batches.
@@ -159,14 +163,28 @@ impl SegmentIndex {
         out.freeze()
     }
 
-    /// The bytes of `.tags`, which vouch for the other two files.
+    /// The bytes of `.txnindex`; there is no such file, in Kafka either, where they are none.
+    #[must_use]
+    pub fn encode_txns(&self) -> Bytes {
+        encode_txns(&self.txns)
+    }
+
+    /// The bytes of `.tags`, which vouch for the other files.
     #[must_use]
     pub fn encode_tags(&self, seed: u32) -> Bytes {
         let mut out = BytesMut::with_capacity(self.tags.len() * 4 + 24);
-        out.put_u32(TAGS_MAGIC);
+        let has_txns = !self.txns.is_empty();
+        out.put_u32(if has_txns {
+            TAGS_TXNS_MAGIC
+        } else {
+            TAGS_MAGIC
+        });
         out.put_u32(seed);
         out.put_u32(crc_fast::crc32_iscsi(&self.encode_offsets()));
         out.put_u32(crc_fast::crc32_iscsi(&self.encode_times()));
+        if has_txns {
+            out.put_u32(crc_fast::crc32_iscsi(&self.encode_txns()));
+        }
         for tag in &self.tags {
             out.put_u32(*tag);
         }
@@ -175,11 +193,24 @@ impl SegmentIndex {
         out.freeze()
     }
 
-    /// Reads the three files of a closed segment of `size` bytes; `None` if any of them fails its checks.
+    /// The files of a segment with these indexes, by suffix.
+    pub(crate) fn files(&self, seed: u32) -> impl Iterator<Item = (&'static str, Bytes)> {
+        let txns = (!self.txns.is_empty()).then(|| (names::TXN_INDEX, self.encode_txns()));
+        let all = [
+            (names::INDEX, self.encode_offsets()),
+            (names::TIME_INDEX, self.encode_times()),
+        ];
+        let tags = (names::TAGS, self.encode_tags(seed));
+        all.into_iter().chain(txns).chain([tags])
+    }
+
+    /// Reads the files of a closed segment of `size` bytes; `None` if any of them fails its checks. `txns`
+    /// counts only where [`names_txns`] says so.
     #[must_use]
     pub fn decode(
         offsets: &[u8],
         times: &[u8],
+        txns: &[u8],
         tags: &[u8],
         seed: u32,
         size: u32,
@@ -189,17 +220,26 @@ impl SegmentIndex {
             return None;
         }
         let mut body = body;
-        if body.get_u32() != TAGS_MAGIC
+        let magic = body.get_u32();
+        if !matches!(magic, TAGS_MAGIC | TAGS_TXNS_MAGIC)
             || body.get_u32() != seed
             || body.get_u32() != crc_fast::crc32_iscsi(offsets)
             || body.get_u32() != crc_fast::crc32_iscsi(times)
         {
             return None;
         }
+        let mut txn_entries = Vec::new();
+        if magic == TAGS_TXNS_MAGIC {
+            if body.len() < 4 || body.get_u32() != crc_fast::crc32_iscsi(txns) {
+                return None;
+            }
+            txn_entries = decode_txns(txns)?;
+        }
         let tags: Vec<u32> = body.chunks_exact(4).map(|mut tag| tag.get_u32()).collect();
         let index = SegmentIndex {
             offsets: decode_offsets(offsets)?,
             times: decode_times(times)?,
+            txns: txn_entries,
             tags,
         };
         let entries = index.offsets.len();
@@ -217,10 +257,20 @@ impl SegmentIndex {
                 pair[0].timestamp < pair[1].timestamp
                     && pair[0].relative_offset <= pair[1].relative_offset
             })
+            && (self.txns.windows(2)).all(|pair| pair[0].last_offset < pair[1].last_offset)
+            && (self.txns.iter()).all(|entry| entry.first_offset < entry.last_offset)
     }
 }
 
 const TAGS_MAGIC: u32 = 0x4f54_5431; // "OTT1"
+/// Of the tags of a segment that has a transaction index.
+const TAGS_TXNS_MAGIC: u32 = 0x4f54_5432; // "OTT2"
+
+/// Whether these are the tags of a segment that has a transaction index.
+#[must_use]
+pub fn names_txns(tags: &[u8]) -> bool {
+    tags.first_chunk() == Some(&TAGS_TXNS_MAGIC.to_be_bytes())
+}
 
 /// Reads `.index`; `None` if it does not consist of whole entries.
 #[must_use]
@@ -290,6 +340,8 @@ pub struct BuilderMark {
     pub offsets: u32,
     /// Entries of the time index.
     pub times: u32,
+    /// Entries of the transaction index.
+    pub txns: u32,
     /// Bytes of batches since the last entry.
     pub since_entry: u64,
     /// The tag of the open interval.
@@ -350,12 +402,17 @@ impl IndexBuilder {
         mark: BuilderMark,
     ) -> Option<IndexBuilder> {
         let (offsets, times) = (mark.offsets as usize, mark.times as usize);
-        if index.offsets.len() < offsets || index.times.len() < times || index.tags.len() < offsets
+        let txns = mark.txns as usize;
+        if index.offsets.len() < offsets
+            || index.times.len() < times
+            || index.txns.len() < txns
+            || index.tags.len() < offsets
         {
             return None;
         }
         index.offsets.truncate(offsets);
         index.times.truncate(times);
+        index.txns.truncate(txns);
         index.tags.truncate(offsets);
         Some(IndexBuilder {
             base,
@@ -377,6 +434,7 @@ impl IndexBuilder {
         BuilderMark {
             offsets: self.index.offsets.len() as u32,
             times: self.index.times.len() as u32,
+            txns: self.index.txns.len() as u32,
             since_entry: self.since_entry,
             tag: self.tag,
             chain: self.chain,
@@ -412,6 +470,11 @@ impl IndexBuilder {
         self.tag = chain(self.tag, header);
         self.chain = chain(self.chain, header);
         self.since_entry += header.total_size() as u64;
+    }
+
+    /// Notes the transaction that the last batch aborted.
+    pub fn note_aborted(&mut self, entry: TxnEntry) {
+        self.index.txns.push(entry);
     }
 
     /// Makes the next batch start an interval, whatever lies before it.
@@ -590,21 +653,68 @@ mod tests {
             index.encode_tags(7),
         );
         assert_eq!(
-            SegmentIndex::decode(&offsets, &times, &tags, 7, 700),
+            SegmentIndex::decode(&offsets, &times, &[], &tags, 7, 700),
             Some(index.clone())
         );
-        assert_eq!(SegmentIndex::decode(&offsets, &times, &tags, 8, 700), None);
-        assert_eq!(SegmentIndex::decode(&offsets, &times, &tags, 7, 600), None);
+        assert_eq!(
+            SegmentIndex::decode(&offsets, &times, &[], &tags, 8, 700),
+            None
+        );
+        assert_eq!(
+            SegmentIndex::decode(&offsets, &times, &[], &tags, 7, 600),
+            None
+        );
         for bit in 0..offsets.len() * 8 {
             let mut wrong = offsets.to_vec();
             wrong[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(SegmentIndex::decode(&wrong, &times, &tags, 7, 700), None);
+            assert_eq!(
+                SegmentIndex::decode(&wrong, &times, &[], &tags, 7, 700),
+                None
+            );
         }
         assert_eq!(
-            SegmentIndex::decode(&offsets[..8], &times, &tags, 7, 700),
+            SegmentIndex::decode(&offsets[..8], &times, &[], &tags, 7, 700),
             None
         );
-        assert_eq!(SegmentIndex::decode(&offsets, &times, &[], 7, 700), None);
+        assert_eq!(
+            SegmentIndex::decode(&offsets, &times, &[], &[], 7, 700),
+            None
+        );
+    }
+
+    #[test]
+    fn the_tags_vouch_for_the_transaction_index() {
+        let mut builder = built();
+        let mark = builder.mark();
+        let entry = |last_offset| TxnEntry {
+            producer_id: 4,
+            first_offset: 90,
+            last_offset,
+            last_stable_offset: 110,
+        };
+        builder.note_aborted(entry(109));
+        let marked = builder.mark();
+        builder.note_aborted(entry(113));
+        let index = builder.clone().finish();
+        let (offsets, times) = (index.encode_offsets(), index.encode_times());
+        let (txns, tags) = (index.encode_txns(), index.encode_tags(7));
+        let decode =
+            |txns: &[u8], tags: &[u8]| SegmentIndex::decode(&offsets, &times, txns, tags, 7, 700);
+        assert!(names_txns(&tags));
+        assert_eq!(decode(&txns, &tags), Some(index));
+        assert_eq!(decode(&[], &tags), None, "a lost file is no empty one");
+        assert_eq!(decode(&txns[..34], &tags), None);
+        for bit in 0..txns.len() * 8 {
+            let mut wrong = txns.to_vec();
+            wrong[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode(&wrong, &tags), None, "bit {bit}");
+        }
+        builder.restore(marked);
+        assert_eq!(builder.index().txns, [entry(109)]);
+        builder.restore(mark);
+        let none = builder.finish();
+        assert!(!names_txns(&none.encode_tags(7)));
+        assert_eq!(decode(b"stale", &none.encode_tags(7)), Some(none));
     }
 
     #[test]

@@ -478,12 +478,7 @@ async fn close_segment<D: Disk>(
         .map_err(sync("syncing a segment"))?;
     let dir = &plan.dir;
     // The indexes need no sync: they are checked when they are read, and rebuilt.
-    let index_files = [
-        (names::INDEX, seal.index.encode_offsets()),
-        (names::TIME_INDEX, seal.index.encode_times()),
-        (names::TAGS, seal.index.encode_tags(plan.seed)),
-    ];
-    for (suffix, bytes) in index_files {
+    for (suffix, bytes) in seal.index.files(plan.seed) {
         let path = dir.join(segment_file(row.base, suffix));
         write_side_file(&plan.disk, &path, bytes)
             .await

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`log`] | the log: append, jobs, ends |
 //! | [`read`], [`time_lookup`] | reading by offset and by time |
+//! | [`transactions`] | which are open, which were aborted: the transaction index |
 //! | [`retention`] | what is given up |
 //! | [`recovery`], `closed_segments`, `producer_recovery`, `log_start`, `close` | making, opening, closing |
 //! | [`verdict`], [`claims`], `scan` | torn tail or damage: the decision table and its evidence |
@@ -24,6 +25,8 @@ pub mod log;
 
 pub mod read;
 pub mod time_lookup;
+
+pub mod transactions;
 
 pub mod retention;
 
@@ -69,9 +72,10 @@ pub use log::{Appended, Health, Log};
 pub use log_dir::PartitionDir;
 pub use producer_snapshot::ProducerEntry;
 pub use read::{ReadPlan, ReadResult};
-pub use recovery::Recovered;
+pub use recovery::{Recovered, ReplayedBatch};
 pub use reserve::{Reserve, Room};
 pub use retention::Retained;
 pub use state::FaultyRange;
 pub use sync::SyncDone;
 pub use time_lookup::{MaxTimePlan, TimePlan, TimestampOffset};
+pub use transactions::AbortedPlan;

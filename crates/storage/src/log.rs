@@ -32,6 +32,7 @@ use crate::producer_snapshot::{self, ProducerEntry};
 use crate::segment::{FileCell, IndexCell, Segment};
 use crate::state::{FaultyRange, LogState, Mark, SegmentRow};
 use crate::tail::{Chunk, JOB_BYTES_MAX, Place, Tail};
+use crate::transactions::{self, OpenTransaction, Transactions, unstable};
 
 /// The segment that is appended to.
 pub(crate) struct Active<D: Disk> {
@@ -42,6 +43,8 @@ pub(crate) struct Active<D: Disk> {
     /// When it was made, for batches without timestamps.
     pub(crate) created: Wall,
     pub(crate) file: FileCell<D>,
+    /// The transactions that were open where it starts.
+    pub(crate) open: Arc<[OpenTransaction]>,
 }
 
 /// Whether appends are taken.
@@ -74,6 +77,8 @@ pub struct Log<D: Disk> {
     pub(crate) active: Active<D>,
     pub(crate) tail: Tail,
     pub(crate) epochs: EpochCache,
+    /// Those that are open at the end.
+    pub(crate) transactions: Transactions,
     pub(crate) written: Place,
     /// The bytes of the block that `written` lies in.
     pub(crate) written_carry: Bytes,
@@ -295,6 +300,10 @@ impl<D: Disk> Log<D> {
             self.active.created = now;
         }
         self.active.builder.note(&placed, before.position);
+        let end = transactions::end_of(batch, header);
+        if let Some(aborted) = self.transactions.note(&placed, end) {
+            self.active.builder.note_aborted(aborted);
+        }
         let mark = Mark {
             offset: placed.next_offset(),
             segment: before.segment,
@@ -398,6 +407,7 @@ impl<D: Disk> Log<D> {
             first_timestamp: -1,
             created: now,
             file: FileCell::<D>::default(),
+            open: self.transactions.open().into(),
         };
         let old = std::mem::replace(&mut self.active, fresh);
         let row = SegmentRow {
@@ -407,6 +417,7 @@ impl<D: Disk> Log<D> {
             chain: mark.chain,
             max_timestamp: old.builder.max_timestamp(),
             max_timestamp_offset: old.builder.max_timestamp_offset(),
+            unstable: unstable(&old.open, old.base),
         };
         let index = IndexCell::default();
         let _ = index.set(Arc::new(old.builder.finish()));
@@ -416,6 +427,7 @@ impl<D: Disk> Log<D> {
             first_timestamp,
             file: old.file,
             index,
+            open: old.open,
         });
         let place = self.segment_start(next);
         self.pending_seals.push(PendingSeal { row, next: place });
@@ -454,7 +466,19 @@ impl<D: Disk> Log<D> {
             segments: closed.map(|segment| segment.row).collect(),
             epochs: epochs.up_to(recovery.offset, self.log_start_wanted),
             faulty: self.faulty.clone(),
+            open: self.open_where_starts(recovery.segment).to_vec(),
         }
+    }
+
+    /// The transactions that were open where this segment starts: the active one, or one that waits to be
+    /// closed.
+    fn open_where_starts(&self, base: i64) -> &[OpenTransaction] {
+        if base == self.active.base {
+            return &self.active.open;
+        }
+        let waits = |segment: &&Segment<D>| segment.row.base == base;
+        let segment = self.sealed.iter().rev().find(waits);
+        &segment.expect("what is durable ends in a segment").open
     }
 
     /// Takes what waits into a job: everything pending is written and, with `sync`, made durable.
@@ -696,6 +720,7 @@ impl<D: Disk> Log<D> {
                 chunk.note(&mut self.unsynced);
             }
         }
+        self.transactions.keep_before(self.written.mark.offset);
         self.tail.written(done.chunks, self.config.tail_cache_bytes);
         self.unsynced_ends.extend(done.written_to);
         if mutant!("STO-35") {
@@ -811,12 +836,14 @@ impl<D: Disk> Log<D> {
                 first_timestamp: old.first_timestamp,
                 created: self.active.created,
                 file: old.file,
+                open: old.open,
             };
         } else if !mutant!("STO-15") {
             self.active.builder.restore(target.index);
         }
         self.pending_seals.clear();
         self.epochs.truncate_from_end(target.mark.offset);
+        self.transactions.roll_back(target.mark.offset);
         self.tail.roll_back(target, self.written_carry.clone());
         self.cut = Some(target.mark);
         if !mutant!("STO-11") {

@@ -11,7 +11,8 @@ use crate::files;
 use crate::log::Log;
 use crate::names::{self, segment_file};
 use crate::producer_snapshot::{self, ProducerEntry};
-use crate::recovery::Listing;
+use crate::recovery::{Listing, ReplayedBatch};
+use crate::transactions::{OpenTransaction, end_at};
 
 impl<D: Disk> Log<D> {
     /// The newest producer snapshot that is whole and not of the future.
@@ -45,11 +46,30 @@ impl<D: Disk> Log<D> {
         Ok(found.unwrap_or_else(|| (Vec::new(), self.log_start.end_before())))
     }
 
-    /// The headers of producers' batches from `from` to the end.
+    /// The transactions that Kafka's snapshot as of `base` says were open: they began in segments that
+    /// are gone.
+    pub(crate) async fn open_by_snapshot(
+        &self,
+        base: i64,
+    ) -> Result<Vec<OpenTransaction>, StorageError> {
+        let path = self.dir.join(segment_file(base, names::SNAPSHOT));
+        let bytes = files::read_whole(&self.disk, &path).await;
+        let bytes = bytes.map_err(StorageError::io(&path))?.unwrap_or_default();
+        let rows = producer_snapshot::decode(&bytes).unwrap_or_default();
+        let open = rows.iter().filter(|row| {
+            let first = row.current_txn_first_offset.0;
+            (0..base).contains(&first)
+        });
+        Ok(open
+            .map(|row| (row.producer_id, row.current_txn_first_offset))
+            .collect())
+    }
+
+    /// The producers' batches from `from` to the end.
     pub(crate) async fn replay_from(
         &self,
         from: NextOffset,
-    ) -> Result<Vec<BatchHeader>, StorageError> {
+    ) -> Result<Vec<ReplayedBatch>, StorageError> {
         let mut out = Vec::new();
         if from >= self.log_end_offset() {
             return Ok(out);
@@ -83,7 +103,9 @@ impl<D: Disk> Log<D> {
                     }
                 };
                 if header.has_producer_id() && header.next_offset() > from {
-                    out.push(header);
+                    // One that cannot be read, or is damaged, ends nothing.
+                    let end = end_at(&mut source, at, &header).await.unwrap_or_default();
+                    out.push(ReplayedBatch { header, end });
                 }
                 at += header.total_size() as u64;
                 expected = header.next_offset().position();

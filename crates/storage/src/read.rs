@@ -22,6 +22,7 @@ use crate::names::{self, segment_file};
 use crate::scan::Source;
 use crate::segment::{FileCell, IndexCell};
 use crate::state::{FaultyRange, SegmentRow};
+use crate::transactions::open_at_start;
 
 /// The most that one read takes from a file, unless a single batch is larger.
 const READ_BYTES_MAX: usize = 8 << 20;
@@ -52,6 +53,8 @@ pub(crate) struct FilePlan<D: Disk> {
     pub(crate) max: NextOffset,
     pub(crate) max_bytes: usize,
     pub(crate) min_one: bool,
+    /// The segments before it that hold the start of a transaction which was open where it starts.
+    pub(crate) before: Vec<SegmentRow>,
     /// What is known to be damaged: passed over before `from`, and never reached behind it.
     pub(crate) faulty: Vec<FaultyRange>,
 }
@@ -179,11 +182,16 @@ impl<D: Disk> Log<D> {
                     chain: 0,
                     max_timestamp: builder.max_timestamp(),
                     max_timestamp_offset: builder.max_timestamp_offset(),
+                    unstable: self.active.base,
                 };
                 (row, &self.active.file, IndexSource::Known(span))
             }
         };
+        let before = &self.sealed[..number];
+        let began_in = before.partition_point(|earlier| earlier.row.next <= row.unstable);
+        let before = before[began_in..].iter().map(|segment| segment.row);
         FilePlan {
+            before: before.collect(),
             disk: self.disk.clone(),
             dir: self.dir.clone(),
             seed: self.seed,
@@ -283,8 +291,11 @@ impl<D: Disk> FilePlan<D> {
             Ok(Some(index)) => index,
             // Missing, damaged or unreadable: an index only says where to look first.
             _ => {
+                let open = open_at_start(&self.disk, &self.dir, &self.before, &self.row).await;
+                let open = open.map_err(|error| self.io(&error))?;
                 let mut source = Source::<D>::new(Some(file.clone()), u64::from(size));
-                let built = build_index(&mut source, &self.row, self.seed, self.interval).await;
+                let (seed, interval) = (self.seed, self.interval);
+                let built = build_index(&mut source, &self.row, &open, seed, interval).await;
                 built.map_err(|error| self.io(&error))?
             }
         };

@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use env::{Disk, EntryKind, File, OpenMode, OpenOptions, SyncKind, Wall};
-use records::BatchHeader;
 use records::layout;
+use records::{BatchHeader, EndTransactionMarker};
 use types::{NextOffset, Offset, Uuid, mutant};
 
 use crate::claims::{Claim, Claims, Unsynced};
@@ -35,6 +35,7 @@ use crate::scan::{Expectation, Scanned, Source, damage, scan};
 use crate::segment::{FileCell, Segment};
 use crate::state::{CleanMarker, FaultyRange, LogState, Mark, SegmentRow};
 use crate::tail::{BLOCK, Place, Tail};
+use crate::transactions::{Transactions, unstable};
 
 /// What opening a log found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,10 +54,19 @@ pub struct Recovered {
     pub producers: Vec<ProducerEntry>,
     /// What the snapshot is as of; the start of the log if there is none.
     pub producers_at: NextOffset,
-    /// Headers of the producers' batches from there to the end, to be applied in this order.
-    pub replay: Vec<BatchHeader>,
+    /// The producers' batches from there to the end, to be applied in this order.
+    pub replay: Vec<ReplayedBatch>,
     /// What an operator should hear of.
     pub alarms: Vec<String>,
+}
+
+/// What a producer's batch says, without its records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplayedBatch {
+    /// Its header.
+    pub header: BatchHeader,
+    /// Of a control batch: how it ends the producer's transaction.
+    pub end: Option<EndTransactionMarker>,
 }
 
 /// The files of a directory, by what they are.
@@ -261,9 +271,11 @@ impl<D: Disk> Log<D> {
                 first_timestamp: -1,
                 created: now,
                 file: FileCell::<D>::default(),
+                open: Arc::default(),
             },
             tail: Tail::new(place, Bytes::new()),
             epochs: EpochCache::default(),
+            transactions: Transactions::default(),
             written: place,
             written_carry: Bytes::new(),
             durable: mark,
@@ -487,7 +499,9 @@ impl<D: Disk> Log<D> {
             first_timestamp: marker.first_timestamp,
             created: Wall(marker.created),
             file: FileCell::<D>::default(),
+            open: state.open.as_slice().into(),
         };
+        self.transactions = Transactions::new(&marker.open);
         self.start_at(marker.end, carry);
         self.next_claim = marker.claims + 1;
         Some(())
@@ -537,6 +551,7 @@ impl<D: Disk> Log<D> {
             epoch: self.epochs.epoch_for(Offset(base - 1)),
             dense: true,
             next_base: None,
+            open: &state.open,
         };
         let mut source = self.source(base).await?;
         let scanned = scan(&mut source, &expected).await;
@@ -585,6 +600,10 @@ impl<D: Disk> Log<D> {
                 ));
             }
             let start = self.segment_start(base);
+            let open = match i {
+                0 => self.open_by_snapshot(base).await?,
+                _ => self.transactions.open(),
+            };
             let expected = Expectation {
                 base,
                 seed: self.seed,
@@ -595,6 +614,7 @@ impl<D: Disk> Log<D> {
                 // Kafka's logs may have been compacted, ours are not.
                 dense: is_ours,
                 next_base: listing.segments.get(i + 1).copied(),
+                open: &open,
             };
             let mut source = self.source(base).await?;
             let scanned = scan(&mut source, &expected).await;
@@ -735,7 +755,9 @@ impl<D: Disk> Log<D> {
             first_timestamp: scanned.first_timestamp,
             created: now,
             file: FileCell::<D>::default(),
+            open: scanned.open,
         };
+        self.transactions = scanned.transactions;
         self.start_at(Place { mark, index }, carry);
         // Below the log's start nothing is missed, but no offset is given out twice.
         let end = scanned.end.max(self.log_start.end_before());
@@ -751,6 +773,7 @@ impl<D: Disk> Log<D> {
                 chain: mark.chain,
                 max_timestamp: self.active.builder.max_timestamp(),
                 max_timestamp_offset: self.active.builder.max_timestamp_offset(),
+                unstable: unstable(&self.active.open, base),
             };
             let start = self.segment_start(end.0);
             let fresh = Active {
@@ -759,6 +782,7 @@ impl<D: Disk> Log<D> {
                 first_timestamp: -1,
                 created: now,
                 file: FileCell::<D>::default(),
+                open: self.transactions.open().into(),
             };
             let old = std::mem::replace(&mut self.active, fresh);
             let segment = Segment::new(row);

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use env::{Disk, File, OpenMode};
@@ -14,6 +15,7 @@ use types::{LeaderEpoch, NextOffset, Offset, mutant};
 use crate::claims::{Claim, Claims, SECTOR, SectorState};
 use crate::index::IndexBuilder;
 use crate::state::{FaultyRange, Mark};
+use crate::transactions::{OpenTransaction, Transactions, end_at};
 use crate::verdict::{Claimed, Found, Verdict, verdict};
 
 const WINDOW: usize = 1 << 20;
@@ -163,6 +165,8 @@ pub(crate) struct Expectation<'a> {
     pub(crate) dense: bool,
     /// Where the next segment starts, if there is one.
     pub(crate) next_base: Option<i64>,
+    /// The transactions that are open where it starts.
+    pub(crate) open: &'a [OpenTransaction],
 }
 
 /// What was found in a segment.
@@ -182,6 +186,9 @@ pub(crate) struct Scanned {
     pub(crate) hole_at_end: bool,
     /// The first batch of each epoch.
     pub(crate) epochs: Vec<(LeaderEpoch, Offset)>,
+    /// Those that were open where it starts, and those that are at its end.
+    pub(crate) open: Arc<[OpenTransaction]>,
+    pub(crate) transactions: Transactions,
 }
 
 /// Reads a segment and judges it by the decision table.
@@ -202,6 +209,8 @@ pub(crate) async fn scan<D: Disk>(
         torn: false,
         hole_at_end: false,
         epochs: Vec::new(),
+        open: expected.open.into(),
+        transactions: Transactions::new(expected.open),
     };
     let mut epoch = expected.epoch;
     let mut marks = expected.chain_marks();
@@ -225,6 +234,11 @@ pub(crate) async fn scan<D: Disk>(
                     out.first_timestamp = header.max_timestamp.0;
                 }
                 out.builder.note(&header, out.position);
+                let end = end_at(source, at, &header).await?;
+                if let Some(aborted) = out.transactions.note(&header, end) {
+                    out.builder.note_aborted(aborted);
+                }
+                out.transactions.keep_before(header.next_offset());
                 out.position += header.total_size() as u32;
                 out.end = header.next_offset();
             }
@@ -517,6 +531,7 @@ mod tests {
             epoch: LeaderEpoch(0),
             dense: true,
             next_base: None,
+            open: &[],
         };
         // A batch of two records, from its place on for a hundred bytes.
         let fits = |offset: i64, position: u64| {

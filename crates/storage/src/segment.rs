@@ -7,6 +7,7 @@ use env::Disk;
 
 use crate::index::SegmentIndex;
 use crate::state::SegmentRow;
+use crate::transactions::OpenTransaction;
 
 /// A file that is opened by its first reader.
 pub(crate) type FileCell<D> = Arc<OnceLock<<D as Disk>::File>>;
@@ -20,6 +21,8 @@ pub(crate) struct Segment<D: Disk> {
     pub(crate) first_timestamp: i64,
     pub(crate) file: FileCell<D>,
     pub(crate) index: IndexCell,
+    /// The transactions that were open where it starts; known of segments that were active in this life.
+    pub(crate) open: Arc<[OpenTransaction]>,
 }
 
 impl<D: Disk> Segment<D> {
@@ -29,6 +32,7 @@ impl<D: Disk> Segment<D> {
             first_timestamp: -1,
             file: FileCell::<D>::default(),
             index: IndexCell::default(),
+            open: Arc::default(),
         }
     }
 }

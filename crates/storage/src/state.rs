@@ -11,12 +11,13 @@
 
 use std::fmt::Write as _;
 
-use types::{LeaderEpoch, NextOffset, Offset, PartitionIndex, Uuid};
+use types::{LeaderEpoch, NextOffset, Offset, PartitionIndex, ProducerId, Uuid};
 
 use crate::config::LogIdentity;
 use crate::epochs::EpochEntry;
 use crate::index::BuilderMark;
 use crate::tail::Place;
+use crate::transactions::OpenTransaction;
 
 /// A place in the log: between two batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,8 @@ pub struct SegmentRow {
     pub max_timestamp: i64,
     /// The last offset of the first batch that has it.
     pub max_timestamp_offset: i64,
+    /// The first record that was in an open transaction where the segment starts; `base` if there was none.
+    pub unstable: i64,
 }
 
 /// Records that were written once and cannot be read any more.
@@ -74,6 +77,8 @@ pub struct LogState {
     pub epochs: Vec<EpochEntry>,
     /// What is damaged.
     pub faulty: Vec<FaultyRange>,
+    /// The transactions that are open where the active segment starts.
+    pub open: Vec<OpenTransaction>,
 }
 
 const MAGIC: &str = "ottla-log-state 1";
@@ -101,7 +106,7 @@ impl LogState {
         );
         let _ = writeln!(out, "claims-floor {}", self.claims_floor);
         for row in &self.segments {
-            let _ = writeln!(
+            let _ = write!(
                 out,
                 "segment {} {} {} {:08x} {} {}",
                 row.base,
@@ -111,12 +116,19 @@ impl LogState {
                 row.max_timestamp,
                 row.max_timestamp_offset
             );
+            if row.unstable != row.base {
+                let _ = write!(out, " {}", row.unstable);
+            }
+            out.push('\n');
         }
         for entry in &self.epochs {
             let _ = writeln!(out, "epoch {} {}", entry.epoch.0, entry.start);
         }
         for range in &self.faulty {
             let _ = writeln!(out, "faulty {} {}", range.from, range.to);
+        }
+        for (producer, first) in &self.open {
+            let _ = writeln!(out, "open {} {first}", producer.0);
         }
         let crc = crc_fast::crc32_iscsi(out.as_bytes());
         let _ = writeln!(out, "crc {crc:08x}");
@@ -157,6 +169,7 @@ impl LogState {
             segments: Vec::new(),
             epochs: Vec::new(),
             faulty: Vec::new(),
+            open: Vec::new(),
         };
         for line in lines {
             state
@@ -192,14 +205,21 @@ impl LogState {
                 };
             }
             "claims-floor" => self.claims_floor = number(&mut words)?,
-            "segment" => self.segments.push(SegmentRow {
-                base: number(&mut words)?,
-                next: number(&mut words)?,
-                size: number(&mut words)?,
-                chain: u32::from_str_radix(words.next()?, 16).ok()?,
-                max_timestamp: number(&mut words)?,
-                max_timestamp_offset: number(&mut words)?,
-            }),
+            "segment" => {
+                let base = number(&mut words)?;
+                self.segments.push(SegmentRow {
+                    base,
+                    next: number(&mut words)?,
+                    size: number(&mut words)?,
+                    chain: u32::from_str_radix(words.next()?, 16).ok()?,
+                    max_timestamp: number(&mut words)?,
+                    max_timestamp_offset: number(&mut words)?,
+                    unstable: match words.next() {
+                        Some(word) => word.parse().ok()?,
+                        None => base,
+                    },
+                });
+            }
             "epoch" => self.epochs.push(EpochEntry {
                 epoch: LeaderEpoch(number(&mut words)?),
                 start: Offset(number(&mut words)?),
@@ -208,6 +228,9 @@ impl LogState {
                 from: Offset(number(&mut words)?),
                 to: NextOffset(number(&mut words)?),
             }),
+            "open" => self
+                .open
+                .push((ProducerId(number(&mut words)?), Offset(number(&mut words)?))),
             _ => return None,
         }
         words.next().is_none().then_some(())
@@ -221,7 +244,7 @@ fn number<T: std::str::FromStr>(words: &mut std::str::Split<'_, char>) -> Option
 /// The file `clean-shutdown`: the log was closed in order, and ends here. It spares the scan of the log and
 /// not the look at its last batch. Removed, and the directory
 /// synced, before the first write after that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CleanMarker {
     /// The end of the log.
     pub end: Place,
@@ -231,6 +254,8 @@ pub struct CleanMarker {
     pub created: i64,
     /// The number of the last claim.
     pub claims: u64,
+    /// The transactions that are open at the end.
+    pub open: Vec<OpenTransaction>,
 }
 
 impl CleanMarker {
@@ -238,14 +263,15 @@ impl CleanMarker {
     #[must_use]
     pub fn encode(&self) -> String {
         let (mark, index) = (&self.end.mark, &self.end.index);
-        let body = format!(
-            "ottla-clean 1 end {} {} {} {:08x} index {} {} {} {:08x} {} {} active {} {} {} claims {}",
+        let mut body = format!(
+            "ottla-clean 2 end {} {} {} {:08x} index {} {} {} {} {:08x} {} {} active {} {} {} claims {}",
             mark.offset,
             mark.segment,
             mark.position,
             mark.chain,
             index.offsets,
             index.times,
+            index.txns,
             index.since_entry,
             index.tag,
             index.max_timestamp,
@@ -255,6 +281,10 @@ impl CleanMarker {
             self.created,
             self.claims
         );
+        for (producer, first) in &self.open {
+            // Writing to a String cannot fail.
+            let _ = write!(body, " open {} {first}", producer.0);
+        }
         format!(
             "{body} crc {:08x}\n",
             crc_fast::crc32_iscsi(body.as_bytes())
@@ -270,7 +300,7 @@ impl CleanMarker {
         if u32::from_str_radix(crc, 16).ok()? != crc_fast::crc32_iscsi(body.as_bytes()) {
             return None;
         }
-        let mut words = body.strip_prefix("ottla-clean 1 end ")?.split(' ');
+        let mut words = body.strip_prefix("ottla-clean 2 end ")?.split(' ');
         let words = &mut words;
         let mark = Mark {
             offset: NextOffset(number(words)?),
@@ -282,6 +312,7 @@ impl CleanMarker {
         let mut index = BuilderMark {
             offsets: number(words)?,
             times: number(words)?,
+            txns: number(words)?,
             since_entry: number(words)?,
             tag: u32::from_str_radix(words.next()?, 16).ok()?,
             chain: mark.chain,
@@ -294,12 +325,20 @@ impl CleanMarker {
         let (first_timestamp, created) = (number(words)?, number(words)?);
         let _claims = words.next()?;
         let claims = number(words)?;
+        let mut open = Vec::new();
+        while let Some(word) = words.next() {
+            if word != "open" {
+                return None;
+            }
+            open.push((ProducerId(number(words)?), Offset(number(words)?)));
+        }
         let end = Place { mark, index };
         Some(CleanMarker {
             end,
             first_timestamp,
             created,
             claims,
+            open,
         })
     }
 }
@@ -324,14 +363,17 @@ mod tests {
                 chain: 0xab,
             },
             claims_floor: 4,
-            segments: vec![SegmentRow {
-                base: 0,
-                next: 10,
-                size: 900,
-                chain: 0xcd,
-                max_timestamp: -1,
-                max_timestamp_offset: -1,
-            }],
+            segments: [0, 4]
+                .map(|base| SegmentRow {
+                    base,
+                    next: 10,
+                    size: 900,
+                    chain: 0xcd,
+                    max_timestamp: -1,
+                    max_timestamp_offset: -1,
+                    unstable: 0,
+                })
+                .to_vec(),
             epochs: vec![EpochEntry {
                 epoch: LeaderEpoch(0),
                 start: Offset(0),
@@ -340,6 +382,7 @@ mod tests {
                 from: Offset(6),
                 to: NextOffset(8),
             }],
+            open: vec![(ProducerId(7), Offset(2)), (ProducerId(8), Offset(9))],
         }
     }
 
@@ -370,6 +413,7 @@ mod tests {
         let index = BuilderMark {
             offsets: 1,
             times: 2,
+            txns: 1,
             since_entry: 3,
             tag: 4,
             chain: mark.chain,
@@ -383,6 +427,7 @@ mod tests {
             first_timestamp: -1,
             created: 9,
             claims: 12,
+            open: sample().open,
         };
         let text = marker.encode();
         assert_eq!(CleanMarker::decode(text.as_bytes()), Some(marker));

@@ -9,13 +9,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use env::{Clock, Either, Entropy, Env, race};
+use env::{Clock, Disk, Either, Entropy, Env, race};
 use protocol::fetch_response::{
     AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
 };
 use protocol::{FetchRequest, FetchResponse, Records, Str};
 use rand_core::Rng;
 use storage::error::ReadError;
+use storage::read::{ReadPlan, ReadResult};
+use storage::transactions::AbortedPlan;
 use tokio::sync::{Notify, oneshot};
 use types::{ErrorCode, LeaderEpoch, Mono, Offset, PartitionIndex, TopicPartition, Uuid};
 
@@ -286,18 +288,15 @@ impl<E: Env> Poll<E> {
             ]
             .contains(&answer.error);
             data.aborted_transactions =
-                (failed || self.isolation == Isolation::Committed).then(|| {
-                    let aborted = answer.aborted.iter();
-                    aborted
-                        .map(|(producer_id, first_offset)| AbortedTransaction {
-                            producer_id: *producer_id,
-                            first_offset: *first_offset,
-                        })
-                        .collect()
-                });
+                (failed || self.isolation == Isolation::Committed).then(Vec::new);
             if let Some(plan) = answer.plan {
-                match plan.run().await {
-                    Ok(read) => data.records = Some(Records::from_chunks(read.chunks)),
+                match read_with_aborted(plan, answer.aborted).await {
+                    Ok((read, aborted)) => {
+                        data.records = Some(Records::from_chunks(read.chunks));
+                        if let Some(list) = &mut data.aborted_transactions {
+                            *list = aborted;
+                        }
+                    }
                     Err(error) => {
                         tracing::error!(
                             topic = &*wanted.topic, partition = wanted.partition, %error,
@@ -318,6 +317,25 @@ impl<E: Env> Poll<E> {
         }
         out
     }
+}
+
+/// Reads, and finds the aborted transactions among what was read. Records without that list would show a
+/// reader of what is committed those that were aborted, so both are there or neither.
+async fn read_with_aborted<D: Disk>(
+    plan: ReadPlan<D>,
+    aborted: Option<AbortedPlan<D>>,
+) -> Result<(ReadResult, Vec<AbortedTransaction>), ReadError> {
+    let read = plan.run().await?;
+    let Some(aborted) = aborted else {
+        return Ok((read, Vec::new()));
+    };
+    let aborted = aborted.run(&read).await?;
+    let aborted = aborted.iter().map(|entry| AbortedTransaction {
+        producer_id: entry.producer_id,
+        first_offset: entry.first_offset,
+    });
+    let aborted = aborted.collect();
+    Ok((read, aborted))
 }
 
 fn respond(kind: Kind, answers: Vec<(Wanted, PartitionData)>) -> FetchResponse {

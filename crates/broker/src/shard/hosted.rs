@@ -211,9 +211,9 @@ impl<E: Env> Hosted<E> {
             .read(wanted.offset, end, bytes_max.min(wanted.bytes_max), min_one)
         {
             Ok(plan) => {
-                // No transaction was ever aborted here: there is no transaction coordinator yet, so
-                // the list of aborted ones stays empty for readers of what is committed, too.
                 answer.plan = Some(plan);
+                answer.aborted = (isolation == Isolation::Committed)
+                    .then(|| self.log.aborted_between(wanted.offset, end));
             }
             Err(error) => answer.error = read_error(&error),
         }
@@ -602,7 +602,7 @@ impl<E: Env> Hosted<E> {
                 }
                 // The log notes an epoch with its first batch; until then the controller knows it.
                 Effect::EpochStarted { .. } => {}
-                // Markers are written by transaction coordinators, and there is none yet.
+                // The log saw the marker as it was appended, and keeps the transaction's index entry.
                 Effect::TransactionAborted(aborted) => {
                     tracing::debug!(?aborted, "a transaction was aborted");
                 }

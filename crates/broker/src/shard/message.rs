@@ -12,6 +12,7 @@ use partition::Acks;
 use protocol::Str;
 use storage::read::ReadPlan;
 use storage::time_lookup::{MaxTimePlan, TimePlan};
+use storage::transactions::AbortedPlan;
 use tokio::sync::{Notify, oneshot};
 use types::{
     BrokerId, ErrorCode, LeaderEpoch, NextOffset, Offset, PartitionEpoch, PartitionIndex,
@@ -138,7 +139,8 @@ pub(crate) struct FetchAnswer<D: env::Disk> {
     pub last_stable_offset: NextOffset,
     pub log_start: Offset,
     pub diverging: Option<(LeaderEpoch, NextOffset)>,
-    pub aborted: Vec<(i64, i64)>,
+    /// The aborted transactions among what is read, for readers of what is committed.
+    pub aborted: Option<AbortedPlan<D>>,
     pub plan: Option<ReadPlan<D>>,
 }
 
@@ -236,7 +238,7 @@ impl<D: env::Disk> FetchAnswer<D> {
             last_stable_offset: NextOffset(-1),
             log_start: Offset(-1),
             diverging: None,
-            aborted: Vec::new(),
+            aborted: None,
             plan: None,
         }
     }

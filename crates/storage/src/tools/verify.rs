@@ -11,7 +11,7 @@ use types::{LeaderEpoch, Offset};
 use crate::claims::Claims;
 use crate::error::StorageError;
 use crate::files;
-use crate::index::{IndexBuilder, decode_offsets, decode_times};
+use crate::index::{IndexBuilder, decode_offsets, decode_times, decode_txns};
 use crate::names::{self, parse_segment_file, segment_file};
 use crate::producer_snapshot;
 use crate::recovery::read_metadata;
@@ -348,7 +348,7 @@ async fn verify_segment<D: Disk>(
     verify_indexes(disk, dir, base, &positions, out).await;
 }
 
-/// Every entry of the offset and time index must be true, whatever the interval they were made with.
+/// Every entry of the indexes must be true, whatever the interval they were made with.
 async fn verify_indexes<D: Disk>(
     disk: &D,
     dir: &Path,
@@ -395,6 +395,27 @@ async fn verify_indexes<D: Disk>(
                         &name,
                         format!("{wrong} entries are wrong"),
                     );
+                }
+            }
+        },
+        Ok(None) => {}
+        Err(error) => out.add(Severity::Rebuildable, &name, error.to_string()),
+    }
+    let name = segment_file(base, names::TXN_INDEX);
+    match files::read_whole(disk, &dir.join(&name)).await {
+        Ok(Some(bytes)) => match decode_txns(&bytes) {
+            None => out.add(Severity::Rebuildable, &name, "not whole entries"),
+            Some(entries) => {
+                let in_order =
+                    (entries.windows(2)).all(|pair| pair[0].last_offset < pair[1].last_offset);
+                let wrong = entries.iter().filter(|entry| {
+                    let at = batches.binary_search_by_key(&entry.last_offset, |batch| batch.1);
+                    at.is_err() || entry.first_offset >= entry.last_offset
+                });
+                let wrong = wrong.count();
+                if wrong > 0 || !in_order {
+                    let what = format!("{wrong} entries are wrong, or they are out of order");
+                    out.add(Severity::Rebuildable, &name, what);
                 }
             }
         },
