@@ -1,4 +1,5 @@
-//! A whole node over real files: a full disk, logs that nobody owns, and syncs that nobody waits for.
+//! A whole node over real files: a full disk, logs that nobody owns, syncs that nobody waits for, and a log
+//! with transactions that Kafka wrote.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +11,8 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +22,8 @@ use client::{
 };
 use common::{World, fresh_dir, live, start, until};
 use env::{Clock, Env, Seen};
+use protocol::fetch_request::{FetchPartition, FetchTopic};
+use protocol::{FetchRequest, FetchResponse};
 use types::Offset;
 
 fn options(address: &str) -> ClientOptions {
@@ -184,5 +189,118 @@ fn records_that_nobody_waits_for_are_synced_when_the_topic_says_so() {
         assert!(!synced(never, 1));
         node.stop(10_000).await;
     });
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+fn fetch(address: &str, isolation: i8, offset: i64, bytes_max: i32) -> FetchResponse {
+    let request = FetchRequest {
+        replica_id: -1,
+        isolation_level: isolation,
+        session_epoch: -1,
+        max_bytes: 1 << 20,
+        topics: vec![FetchTopic {
+            topic: "t-aborts".into(),
+            partitions: vec![FetchPartition {
+                fetch_offset: offset,
+                partition_max_bytes: bytes_max,
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let frame = protocol::encode_request(1, Some("test"), &request, 12).unwrap();
+    let mut connection = TcpStream::connect(address).unwrap();
+    connection.write_all(&frame.concat()).unwrap();
+    let mut size = [0; 4];
+    connection.read_exact(&mut size).unwrap();
+    let mut answer = vec![0; u32::from_be_bytes(size) as usize];
+    connection.read_exact(&mut answer).unwrap();
+    protocol::decode_response::<FetchRequest>(answer.into(), 12)
+        .unwrap()
+        .1
+}
+
+/// The segments, and what Kafka answered to whom: see the storage crate's tests.
+#[test]
+fn readers_of_what_is_committed_are_told_what_was_aborted() {
+    let dir = fresh_dir("aborts");
+    live(&dir, |world, _, dir| async move {
+        let (node, address) = start(&world, &dir).await;
+        create(&world, &address, NewTopic::new("t-aborts")).await;
+        node.stop(10_000).await;
+    });
+    let log = dir.join("t-aborts-0");
+    let fixture = "../storage/tests/kafka-segments/t-aborts-0";
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture);
+    // All that was ours goes, but whose log it is.
+    for entry in std::fs::read_dir(&log).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() != "partition.metadata" {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    for entry in std::fs::read_dir(&fixture).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if name.ends_with(".log") || name.ends_with("checkpoint") {
+            std::fs::copy(entry.path(), log.join(&name)).unwrap();
+        }
+    }
+    let fetches = std::fs::read_to_string(fixture.join("fetches.txt")).unwrap();
+    for clean in [false, true] {
+        let fetches = fetches.clone();
+        live(&dir, move |world, knobs, dir| async move {
+            let (node, address) = start(&world, &dir).await;
+            until(&world, "the log is served", || {
+                let opened = |seen: &Seen| {
+                    matches!(seen, Seen::BecameLeader { log_end, .. } if log_end.0 == 164)
+                };
+                knobs.saw(opened)
+            })
+            .await;
+            assert!(knobs.saw(|seen| {
+                matches!(seen, Seen::LogOpened { log_end, clean: was, .. }
+                    if log_end.0 == 164 && *was == clean)
+            }));
+            for line in fetches.lines().step_by(3) {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let number = |i: usize| words[i].parse::<i64>().unwrap();
+                let (bytes_max, at, last) = (number(0) as i32, number(1), number(4));
+                let answer = fetch(&address, 1, at, bytes_max);
+                let data = &answer.responses[0].partitions[0];
+                let ends = (data.last_stable_offset, data.high_watermark);
+                assert_eq!(
+                    (data.error_code, ends),
+                    (0, (number(2), number(3))),
+                    "{line}"
+                );
+                let aborted = data.aborted_transactions.as_ref().unwrap();
+                let ours: Vec<String> = aborted
+                    .iter()
+                    .map(|txn| format!("{}:{}", txn.producer_id, txn.first_offset))
+                    .collect();
+                // Where the bytes end within a segment Kafka lists some that begin behind them.
+                let among = words[5..].iter().filter(|word| {
+                    let first: i64 = word.split(':').nth(1).unwrap().parse().unwrap();
+                    bytes_max == 1 << 20 || first <= last
+                });
+                assert_eq!(ours, among.copied().collect::<Vec<_>>(), "{line}");
+                let answer = fetch(&address, 0, at, bytes_max);
+                let data = &answer.responses[0].partitions[0];
+                assert_eq!(data.aborted_transactions, None, "asked for everything");
+            }
+            // What is open is not read, and all but it is.
+            let stable = fetch(&address, 1, 160, 1 << 20);
+            let data = &stable.responses[0].partitions[0];
+            assert_eq!(data.aborted_transactions.as_deref(), Some(&[][..]));
+            assert!(
+                data.records
+                    .as_ref()
+                    .is_none_or(|records| records.is_empty())
+            );
+            node.stop(10_000).await;
+        });
+    }
     std::fs::remove_dir_all(dir).unwrap();
 }
