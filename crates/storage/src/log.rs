@@ -24,7 +24,7 @@ use crate::claims::{Claim, ENDS_MAX, SECTOR, Unsynced};
 use crate::config::{LogConfig, LogIdentity};
 use crate::epochs::EpochCache;
 use crate::error::AppendError;
-use crate::index::IndexBuilder;
+use crate::index::{IndexBuilder, SegmentIndex, TxnEntry};
 use crate::job::{self, Failure, JobDone, JobError, JobOutcome, Plan, Seal, Step, Writer, is_full};
 use crate::log_start;
 use crate::names::{self, segment_file};
@@ -200,13 +200,13 @@ impl<D: Disk> Log<D> {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let loaded = self.sealed.iter().filter_map(|segment| segment.index.get());
-        let index = |entries: usize| entries * 12;
+        let index = |index: &SegmentIndex| {
+            index.offsets.len() * 12 + index.txns.len() * size_of::<TxnEntry>()
+        };
         self.tail.memory()
             + self.written_carry.len()
-            + loaded
-                .map(|loaded| index(loaded.offsets.len()))
-                .sum::<usize>()
-            + index(self.active.builder.index().offsets.len())
+            + loaded.map(|loaded| index(loaded)).sum::<usize>()
+            + index(self.active.builder.index())
             + self.sealed.len() * size_of::<Segment<D>>()
     }
 

@@ -53,7 +53,7 @@ pub(crate) struct FilePlan<D: Disk> {
     pub(crate) max: NextOffset,
     pub(crate) max_bytes: usize,
     pub(crate) min_one: bool,
-    /// The segments before it that hold the start of a transaction which was open where it starts.
+    /// What a rebuild of its index needs besides it.
     pub(crate) before: Vec<SegmentRow>,
     /// What is known to be damaged: passed over before `from`, and never reached behind it.
     pub(crate) faulty: Vec<FaultyRange>,
@@ -187,11 +187,8 @@ impl<D: Disk> Log<D> {
                 (row, &self.active.file, IndexSource::Known(span))
             }
         };
-        let before = &self.sealed[..number];
-        let began_in = before.partition_point(|earlier| earlier.row.next <= row.unstable);
-        let before = before[began_in..].iter().map(|segment| segment.row);
         FilePlan {
-            before: before.collect(),
+            before: self.before(number),
             disk: self.disk.clone(),
             dir: self.dir.clone(),
             seed: self.seed,
@@ -206,6 +203,20 @@ impl<D: Disk> Log<D> {
             min_one,
             faulty: self.faulty.clone(),
         }
+    }
+
+    /// What a rebuild of this closed segment's index needs, if its index is not at hand: the segments before
+    /// it that hold the start of a transaction which was open where it starts.
+    fn before(&self, number: usize) -> Vec<SegmentRow> {
+        let Some(segment) = self.sealed.get(number) else {
+            return Vec::new();
+        };
+        if segment.index.get().is_some() {
+            return Vec::new();
+        }
+        let earlier = &self.sealed[..number];
+        let first = earlier.partition_point(|earlier| earlier.row.next <= segment.row.unstable);
+        earlier[first..].iter().map(|segment| segment.row).collect()
     }
 }
 
