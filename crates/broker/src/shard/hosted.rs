@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use env::{Env, Seen};
 use futures_util::stream::FuturesUnordered;
 use metadata::TopicConfig;
-use partition::{Acks, Effect, Fence, Input, Origin, Readable, Replica, Reply};
+use partition::{Acks, Durability, Effect, Fence, Input, Origin, Readable, Replica, Reply};
 use protocol::Str;
 use storage::error::{AppendError, ReadError};
 use storage::job::{JobDone, JobError, JobOutcome};
@@ -55,6 +55,8 @@ pub(crate) struct Hosted<E: Env> {
     sync_soon: NextOffset,
     /// Whether the timer of `sync_soon` is set.
     sync_timer: bool,
+    /// Up to here producers were told that their batches are written.
+    answered: NextOffset,
     /// The log's incarnation that completions must name.
     fence: Fence,
     /// A start of the log that is to be made durable, and whether it is part of the job under way.
@@ -99,6 +101,7 @@ impl<E: Env> Hosted<E> {
             sync_now: NextOffset(0),
             sync_soon: NextOffset(0),
             sync_timer: false,
+            answered: NextOffset(0),
             fence,
             waiters: Vec::new(),
             coordinator,
@@ -365,7 +368,7 @@ impl<E: Env> Hosted<E> {
 
     /// Has what was appended synced in time, where nobody waits for that: `flush.messages` and `flush.ms`.
     fn schedule_flush(&mut self, work: &mut Work<E>) {
-        if policy::durability(&self.config) == partition::Durability::Synced {
+        if policy::durability(&self.config) == Durability::Synced {
             return;
         }
         let unsynced = self.log.log_end_offset().0 - self.log.durable_end().0;
@@ -416,6 +419,21 @@ impl<E: Env> Hosted<E> {
         self.sync_timer = false;
         self.sync_now = self.sync_now.max(self.sync_soon);
         work.dirty.push(self.partition);
+    }
+
+    /// The end of what producers were told is written, if readers do not see it yet but will once it is
+    /// durable.
+    pub fn answered_beyond_durable(&self) -> Option<NextOffset> {
+        let is_coming = self.answered > self.log.durable_end()
+            && policy::durability(&self.config) == Durability::Synced
+            && self.log.health() == Health::Online
+            && !self.reopening;
+        is_coming.then_some(self.answered)
+    }
+
+    /// The end of what is durable.
+    pub fn durable_end(&self) -> NextOffset {
+        self.log.durable_end()
     }
 
     fn is_sync_wanted(&self) -> bool {
@@ -669,6 +687,9 @@ impl<E: Env> Hosted<E> {
                 acks,
             }) => {
                 if let Reply::Appended(appended) = &reply {
+                    if acks != Acks::All {
+                        self.answered = self.answered.max(appended.next_offset);
+                    }
                     work.env.observe(Seen::Acked {
                         partition: self.partition,
                         base_offset: appended.base_offset,

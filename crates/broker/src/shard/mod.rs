@@ -11,6 +11,7 @@ mod coordinator;
 mod hosted;
 mod message;
 mod open;
+mod parked;
 mod produce;
 mod recovery;
 mod timers;
@@ -38,6 +39,7 @@ pub(crate) use recovery::{Tally, say};
 
 use hosted::Hosted;
 use open::{OpenTrouble, Opened};
+use parked::Parked;
 use timers::Timer;
 use work::{Job, JobFuture, Work};
 
@@ -101,6 +103,7 @@ pub(crate) struct Shard<E: Env> {
     slots: BTreeMap<TopicPartition, Slot<E>>,
     jobs: FuturesUnordered<JobFuture<E>>,
     work: Work<E>,
+    parked: Parked<E::Disk>,
     stopped: Option<oneshot::Sender<()>>,
     /// First attempts to open logs, and steps of replays, that are under way.
     recovering: usize,
@@ -122,6 +125,7 @@ impl<E: Env> Shard<E> {
             slots: BTreeMap::new(),
             jobs: FuturesUnordered::new(),
             work: Work::new(env, config),
+            parked: Parked::default(),
             stopped: None,
             recovering: 0,
             recovered: None,
@@ -162,6 +166,7 @@ impl<E: Env> Shard<E> {
                 self.take(message);
             }
             self.fire_timers();
+            self.unpark();
             self.start_jobs();
             self.tell_recovered();
             if self.stopped.is_some() && self.jobs.is_empty() && self.slots.is_empty() {
@@ -175,6 +180,12 @@ impl<E: Env> Shard<E> {
     }
 
     fn take(&mut self, message: ShardMessage<E::Disk>) {
+        if let Some(message) = self.park(message) {
+            self.serve(message);
+        }
+    }
+
+    fn serve(&mut self, message: ShardMessage<E::Disk>) {
         match message {
             ShardMessage::Install(install) => self.install(install),
             ShardMessage::Delete(partition) => self.delete(partition),
@@ -626,6 +637,8 @@ impl<E: Env> Shard<E> {
                         self.replay(replay);
                     }
                 }
+                // Readers whose patience is over are looked for after every turn.
+                Timer::Parked => {}
                 Timer::Sync(partition) => {
                     if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition) {
                         hosted.hurry(&mut self.work);

@@ -11,6 +11,8 @@ pub(crate) enum Timer {
     ProduceTimeouts,
     /// A coordinator has something to do.
     Coordinator(TopicPartition),
+    /// A reader has waited long enough for a sync.
+    Parked,
     /// What nobody waits for becomes durable all the same.
     Sync(TopicPartition),
     /// A log whose disk was full tries again.
