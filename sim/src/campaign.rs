@@ -7,7 +7,7 @@ use serde::Serialize;
 use world::{STRIKES, TraceOptions};
 
 use crate::faults::Fault;
-use crate::oracles::{INVARIANTS, name_of};
+use crate::oracles::{INVARIANTS, NO_PANIC, name_of};
 use crate::run::{Outcome, run_scenario};
 use crate::scenario::Scenario;
 use crate::{shrink, swarm};
@@ -73,7 +73,7 @@ impl Report {
             .map(|name| format!("fault {name}"));
         let invariants = INVARIANTS
             .iter()
-            .filter(|(id, _)| *id != "V2" && !self.evaluations.contains_key(*id))
+            .filter(|(id, _)| *id != NO_PANIC && !self.evaluations.contains_key(*id))
             .map(|(id, name)| format!("invariant {id} {name}"));
         faults.chain(invariants).collect()
     }

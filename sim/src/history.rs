@@ -161,6 +161,8 @@ pub struct Audit {
     pub records: BTreeMap<i64, Stamp>,
     /// Its batches.
     pub batches: Vec<Sequenced>,
+    /// The time of each record.
+    pub times: Vec<(i64, i64)>,
     /// Ranges that the broker said it cannot read.
     pub reported: Vec<(i64, i64)>,
 }
@@ -176,6 +178,17 @@ pub struct Answer {
     pub high_watermark: i64,
     /// The bytes.
     pub bytes: Bytes,
+    /// What was known when it was asked for.
+    pub asked: Asked,
+}
+
+/// What was known of a partition when a fetch was sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    /// The last offset that was acknowledged for good.
+    pub acked: Option<i64>,
+    /// How often the log had changed under its readers.
+    pub changes: u64,
 }
 
 impl History {
@@ -374,6 +387,57 @@ impl History {
             .acked(at, offset, stamp, promise, &mut inner.judge);
     }
 
+    /// An answer about a topic came, with the name or the id that its version has.
+    pub fn is_of(&self, topic: &TopicFacts, name: &str, id: Uuid) {
+        let named = name.is_empty() || name == topic.name;
+        let holds = named && (id.is_zero() || id == topic.id);
+        self.judge("W9", holds, || {
+            format!("asked for {} ({}), got {name} ({id})", topic.name, topic.id)
+        });
+    }
+
+    /// A fetch is about to be sent.
+    #[must_use]
+    pub fn asking(&self, at: TopicPartition) -> Asked {
+        let inner = self.lock();
+        Asked {
+            acked: inner.ledger.last_promised(&at),
+            changes: inner.logs.changes(&at),
+        }
+    }
+
+    /// A reader was told that there is no such offset as `from` in a log that it asked for it.
+    pub fn out_of_range(&self, at: TopicPartition, from: i64) {
+        let mut inner = self.lock();
+        let harmed = inner.harmed(at);
+        let deleted = inner.deleted_before.get(&at).is_some_and(|to| from < *to);
+        let may_go =
+            (inner.topics.get(&at.topic_id)).is_none_or(|topic| topic.retention || !topic.synced);
+        let inner = &mut *inner;
+        inner
+            .judge
+            .check("W8", deleted || may_go || harmed.any, || {
+                format!("{at:?} has no offset {from}, and nothing may be gone")
+            });
+    }
+
+    /// A reader has read a partition up to `end`; `read` is what it got of it.
+    pub fn read_up_to(&self, at: TopicPartition, end: i64, read: &BTreeSet<i64>) {
+        let mut inner = self.lock();
+        let harmed = inner.harmed(at);
+        let retention = (inner.topics.get(&at.topic_id)).is_none_or(|topic| topic.retention);
+        if harmed.any || retention {
+            return;
+        }
+        let inner = &mut *inner;
+        let start = inner.deleted_before.get(&at).copied().unwrap_or(0);
+        for offset in inner.ledger.promised(&at, end).filter(|at| *at >= start) {
+            inner.judge.check("W10", read.contains(&offset), || {
+                format!("{at:?} was read up to {end} without {offset}, which was acknowledged")
+            });
+        }
+    }
+
     /// An answer to a fetch came. Gives the offset after its last batch.
     pub fn fetched(&self, answer: &Answer) -> Option<i64> {
         let mut batches = Vec::new();
@@ -407,8 +471,41 @@ impl History {
             reads,
             ledger,
             topics,
+            logs,
             ..
         } = &mut *inner;
+        if let Some(acked) = answer.asked.acked.filter(|_| !harmed.hides) {
+            judge.check("W5", acked < answer.high_watermark, || {
+                format!(
+                    "{:?} offset {acked} was acknowledged before a fetch that is told {}",
+                    answer.at, answer.high_watermark
+                )
+            });
+        }
+        if logs.changes(&answer.at) != answer.asked.changes {
+            let whole = batches.iter().all(|batch| batch.sound);
+            let dense = batches.windows(2).all(|two| two[1].base == two[0].last + 1);
+            judge.check("L8", wrong.is_none() && whole && dense, || {
+                format!(
+                    "{:?} changed during a read, which gave {batches:?}",
+                    answer.at
+                )
+            });
+        }
+        // Offsets come one after the other, none left out, none twice.
+        let first = batches.first().map_or(0, |batch| batch.base);
+        if wrong.is_none() && batches.iter().all(|batch| batch.sound) {
+            let in_turn = (first..)
+                .zip(&stamps)
+                .all(|(due, (offset, _))| due == *offset);
+            let all = batches.last().is_none_or(|batch| {
+                batch.last + 1 - first == i64::try_from(stamps.len()).unwrap_or(i64::MAX)
+            });
+            judge.check("W8", in_turn && all, || {
+                let offsets: Vec<i64> = stamps.iter().map(|(offset, _)| *offset).collect();
+                format!("{:?} gives {offsets:?} for {batches:?}", answer.at)
+            });
+        }
         judge.check("L11", wrong.is_none(), || wrong.unwrap_or_default());
         reads.batches(
             answer.at,
@@ -505,6 +602,7 @@ impl History {
     pub fn seen(&self, seen: &SeenAt) -> Result<(), String> {
         let mut inner = self.lock();
         let inner = &mut *inner;
+        inner.groups.process(seen.incarnation);
         let partition = log_of(&seen.seen);
         let harmed = partition.map_or(Marks::default(), |at| inner.harmed(at));
         let (topics, deleted) = (&inner.topics, &inner.deleted_before);

@@ -14,7 +14,7 @@ use world::{Damage, Failure, Fingerprint, Profile, SimEnv, TraceOptions, World};
 use crate::faults::supervisor::{Control, DiskIn, Site, broker_process};
 use crate::faults::{self, CLUSTER, Fault, Planned};
 use crate::history::{History, Needs};
-use crate::oracles::{Violation, liveness};
+use crate::oracles::{NO_PANIC, Violation, liveness};
 use crate::scenario::{Ending, Scenario};
 use crate::workloads::{Client, admin, audit, consume, group, hostile, produce};
 
@@ -91,7 +91,7 @@ fn judge_failure(failure: &Failure, history: &History) {
     let invariant = match failure {
         // The oracles know already.
         Failure::Violation(_) if history.violation().is_some() => return,
-        Failure::Panic { .. } | Failure::Tripwire { .. } | Failure::Violation(_) => "V2",
+        Failure::Panic { .. } | Failure::Tripwire { .. } | Failure::Violation(_) => NO_PANIC,
         Failure::Hangs { .. }
         | Failure::Deadlock { .. }
         | Failure::TimedOut
@@ -391,13 +391,15 @@ fn drive(world: &mut World, scenario: &Scenario, history: &History) -> Result<()
         .iter()
         .map(|topic| topic.name.clone())
         .collect();
+    let offsets = (scenario.cluster.configs.get("offsets.topic.num.partitions"))
+        .and_then(|count| count.parse().ok());
     let auditor = add_client(
         world,
         history,
         "auditor".to_owned(),
         Needs::Everything,
         5_000,
-        move |client, _| audit::run(client, groups.clone(), topics.clone()),
+        move |client, _| audit::run(client, groups.clone(), topics.clone(), offsets),
     );
     world.start(auditor);
     finish(world, scenario, history, &control)

@@ -99,14 +99,35 @@ impl Board {
     #[must_use]
     pub fn to_markdown(&self) -> String {
         let found = self.rows.iter().filter(|row| row.found.is_some()).count();
+        let missed = |by_tests: bool| {
+            let rows = self.rows.iter().filter(|row| row.found.is_none());
+            let rows = rows.filter(|row| row.mutant.tests.is_empty() != by_tests);
+            let names: Vec<&str> = rows.map(|row| row.mutant.name).collect();
+            if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            }
+        };
         let mut text = format!(
-            "{found} of {} planted bugs found within {} seeds each (from seed {}); control over the same \
-             seeds: {} failed.\n\n| Bug | Crate | What is wrong | Seeds | Broken | As expected | Tests of |\n\
+            "# Planted bugs\n\n\
+             Bugs that some system really had, planted in the code (`docs/HACKING.md`), and who finds them. \
+             Written by `ottla-sim scoreboard --write` of a program with the feature `mutants`.\n\n\
+             * The simulator finds {found} of {} within {} seeds each, from seed {} on.\n\
+             * Control, the same seeds with nothing planted: {} failed.\n\
+             * Found by tests or models alone: {}.\n\
+             * Found by nobody: {}.\n\n\
+             \"Seeds\" counts up to the one that found it; \"broken\" is the invariant that it broke there, and \
+             the next column whether that is one that it was expected to break. The last column names the \
+             crates whose own tests of planted bugs, or the models of `specs`, find it, too.\n\n\
+             | Bug | Crate | What is wrong | Seeds | Broken | As expected | Tests of |\n\
              |---|---|---|---|---|---|---|\n",
             self.rows.len(),
             self.seeds,
             self.start,
-            self.control.len()
+            self.control.len(),
+            missed(true),
+            missed(false),
         );
         for Row { mutant, found } in &self.rows {
             let (seeds, broken, right) = match found {

@@ -109,6 +109,13 @@ impl Topics {
         there.map(|(name, _)| name.clone()).collect()
     }
 
+    /// The ids of topics that are deleted for certain.
+    #[must_use]
+    pub fn deleted_ids(&self) -> Vec<Uuid> {
+        let gone = self.topics.values().filter(|topic| !topic.there);
+        gone.filter_map(|topic| topic.id).collect()
+    }
+
     /// Judges what is there when nothing is under way.
     pub fn finish(&self, found: &BTreeMap<String, Found>, judge: &mut Judge) {
         for (name, expected) in &self.topics {

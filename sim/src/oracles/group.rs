@@ -30,12 +30,23 @@ struct Commit {
 
 type Slot = (String, String, i32);
 
+/// A committed offset as it was told: by which process, when, and how many commits had begun by then.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    value: i64,
+    process: u32,
+    began: u64,
+    commits: usize,
+}
+
 /// A commit or a fetch that is under way.
 #[derive(Clone, Debug)]
 pub struct Call {
     slot: Slot,
     began: u64,
     index: usize,
+    process: u32,
+    member: String,
 }
 
 /// All groups.
@@ -46,6 +57,14 @@ pub struct Groups {
     commits: BTreeMap<Slot, Vec<Commit>>,
     /// The newest generation of each group that was told its assignment.
     synced: BTreeMap<String, i32>,
+    /// The broker's process.
+    process: u32,
+    /// Who had a commit acknowledged in a generation.
+    owners: BTreeMap<(Slot, i32), String>,
+    /// The last look at each offset.
+    looks: BTreeMap<Slot, Look>,
+    /// When each value was first told.
+    told: BTreeMap<(Slot, i64), u64>,
     /// What leaders decided.
     decided: BTreeMap<(String, i32, String), BTreeSet<Bytes>>,
 }
@@ -54,6 +73,26 @@ impl Groups {
     fn tick(&mut self) -> u64 {
         self.clock += 1;
         self.clock
+    }
+
+    /// The broker's process says something.
+    pub fn process(&mut self, incarnation: u32) {
+        self.process = self.process.max(incarnation);
+    }
+
+    /// A group's leader was told its members, with their instances.
+    pub fn members<'a>(
+        &self,
+        group: &str,
+        instances: impl Iterator<Item = &'a str>,
+        judge: &mut Judge,
+    ) {
+        let mut met = BTreeSet::new();
+        for instance in instances {
+            judge.check("G8", met.insert(instance), || {
+                format!("group {group} has two members for instance {instance}")
+            });
+        }
     }
 
     /// An offset that nobody commits twice.
@@ -70,6 +109,7 @@ impl Groups {
         partition: i32,
         generation: i32,
         value: i64,
+        member: &str,
     ) -> Call {
         let slot = (group.to_owned(), topic.to_owned(), partition);
         let began = self.tick();
@@ -85,7 +125,13 @@ impl Groups {
             newest,
         });
         let index = commits.len() - 1;
-        Call { slot, began, index }
+        Call {
+            slot,
+            began,
+            index,
+            process: self.process,
+            member: member.to_owned(),
+        }
     }
 
     /// A commit has ended.
@@ -104,6 +150,16 @@ impl Groups {
                     call.slot.0, commit.generation, commit.newest
                 )
             });
+            let (group, topic, partition) = &call.slot;
+            let slot = (call.slot.clone(), commit.generation);
+            let owner = self.owners.entry(slot);
+            let owner = owner.or_insert_with(|| call.member.clone());
+            judge.check("G1", *owner == call.member, || {
+                format!(
+                    "group {group} generation {}: {topic}-{partition} is {owner}'s and {}'s",
+                    commit.generation, call.member
+                )
+            });
         }
     }
 
@@ -113,11 +169,17 @@ impl Groups {
             slot: (group.to_owned(), topic.to_owned(), partition),
             began: self.tick(),
             index: 0,
+            process: self.process,
+            member: String::new(),
         }
     }
 
     /// A committed offset was told; -1 for none.
     pub fn end_fetch(&mut self, call: &Call, value: i64, judge: &mut Judge) {
+        let now = self.tick();
+        let slot = (call.slot.clone(), value);
+        self.told.entry(slot).or_insert(now);
+        self.compare_with_the_last_look(call, value, judge);
         let none = Vec::new();
         let commits = self.commits.get(&call.slot).unwrap_or(&none);
         let (group, topic, partition) = &call.slot;
@@ -126,7 +188,8 @@ impl Groups {
         };
         let Some(found) = commits.iter().find(|commit| commit.value == value) else {
             let lost = commits.iter().rfind(before);
-            judge.check("G5", value == -1 && lost.is_none(), || {
+            let id = if value == -1 { "G7" } else { "G5" };
+            judge.check(id, value == -1 && lost.is_none(), || {
                 format!(
                     "group {group} has {value} for {topic}-{partition}, acknowledged was {lost:?}"
                 )
@@ -135,6 +198,16 @@ impl Groups {
         };
         judge.check("G5", found.fate != Fate::Refused, || {
             format!("group {group} has {value} for {topic}-{partition}, which was refused")
+        });
+        // What was told once is not taken back for something older.
+        let told = |other: &&Commit| {
+            let slot = (call.slot.clone(), other.value);
+            let told = self.told.get(&slot).is_some_and(|when| *when < call.began);
+            told && found.ended.is_some_and(|ended| other.began > ended)
+        };
+        let newer = commits.iter().find(told);
+        judge.check("G6", newer.is_none(), || {
+            format!("group {group} has {value} for {topic}-{partition} after it had {newer:?}")
         });
         // Overwritten for certain: by one that began after it had ended, or by a later generation, which
         // fences it.
@@ -148,6 +221,47 @@ impl Groups {
                 found.generation
             )
         });
+    }
+
+    /// Over a restart an offset stays what it was, unless a commit came between; and the first answer of a
+    /// process knows all that is acknowledged.
+    fn compare_with_the_last_look(&mut self, call: &Call, value: i64, judge: &mut Judge) {
+        if call.process != self.process {
+            // Which process gave the answer is not known.
+            return;
+        }
+        let none = Vec::new();
+        let commits = self.commits.get(&call.slot).unwrap_or(&none);
+        let look = Look {
+            value,
+            process: self.process,
+            began: call.began,
+            commits: commits.len(),
+        };
+        let last = self.looks.insert(call.slot.clone(), look);
+        let (group, topic, partition) = &call.slot;
+        if last.is_none_or(|last| last.process != self.process) {
+            let lost = commits.iter().find(|commit| {
+                commit.fate == Fate::Acked && commit.ended.is_some_and(|at| at < call.began)
+            });
+            judge.check("G9", value != -1 || lost.is_none(), || {
+                format!("group {group} has nothing for {topic}-{partition} yet, but {lost:?}")
+            });
+        }
+        if let Some(last) = last
+            && last.process != self.process
+            && last.commits == commits.len()
+        {
+            let came_between = commits.iter().any(|commit| {
+                commit.value == value && commit.ended.is_none_or(|at| at > last.began)
+            });
+            judge.check("G14", value == last.value || came_between, || {
+                format!(
+                    "group {group} had {} for {topic}-{partition}, and {value} after a restart",
+                    last.value
+                )
+            });
+        }
     }
 
     /// The newest generation that was told its assignment: a join that begins now must not get an older
@@ -195,7 +309,7 @@ mod tests {
     use super::*;
 
     fn commit(groups: &mut Groups, generation: i32, value: i64, fate: Fate, judge: &mut Judge) {
-        let call = groups.begin_commit("g", "t", 0, generation, value);
+        let call = groups.begin_commit("g", "t", 0, generation, value, "m");
         groups.end_commit(&call, fate, judge);
     }
 
@@ -209,28 +323,71 @@ mod tests {
     #[test]
     fn commits_are_kept_until_overwritten() {
         let (mut groups, mut judge) = (Groups::default(), Judge::default());
-        assert_eq!(fetched(&mut groups, -1), None);
+        assert_eq!(fetched(&mut groups.clone(), -1), None);
         commit(&mut groups, 1, 10, Fate::Acked, &mut judge);
         commit(&mut groups, 1, 11, Fate::Refused, &mut judge);
-        assert_eq!(fetched(&mut groups, 10), None);
-        assert_eq!(fetched(&mut groups, -1), Some("G5"), "lost");
-        assert_eq!(fetched(&mut groups, 11), Some("G5"), "refused");
-        assert_eq!(fetched(&mut groups, 12), Some("G5"), "invented");
+        assert_eq!(fetched(&mut groups.clone(), 10), None);
+        assert_eq!(fetched(&mut groups.clone(), -1), Some("G7"), "lost");
+        assert_eq!(fetched(&mut groups.clone(), 11), Some("G5"), "refused");
+        assert_eq!(fetched(&mut groups.clone(), 12), Some("G5"), "invented");
         commit(&mut groups, 1, 13, Fate::Unknown, &mut judge);
-        assert_eq!(fetched(&mut groups, 10), None, "the unknown one failed");
-        assert_eq!(fetched(&mut groups, 13), None, "the unknown one worked");
+        assert_eq!(fetched(&mut groups.clone(), 10), None, "the unknown one failed");
+        assert_eq!(fetched(&mut groups.clone(), 13), None, "the unknown one worked");
         commit(&mut groups, 1, 14, Fate::Acked, &mut judge);
-        assert_eq!(fetched(&mut groups, 10), Some("G5"), "overwritten");
-        assert_eq!(fetched(&mut groups, 13), None, "it may have come late");
+        assert_eq!(fetched(&mut groups.clone(), 10), Some("G5"), "overwritten");
+        assert_eq!(fetched(&mut groups.clone(), 13), None, "it may have come late");
         commit(&mut groups, 2, 15, Fate::Acked, &mut judge);
-        assert_eq!(fetched(&mut groups, 13), Some("G5"), "fenced by now");
+        assert_eq!(fetched(&mut groups.clone(), 13), Some("G5"), "fenced by now");
         assert_eq!(judge.violation, None);
+    }
+
+    #[test]
+    fn a_restart_changes_nothing() {
+        let (mut groups, mut judge) = (Groups::default(), Judge::default());
+        groups.process(1);
+        commit(&mut groups, 1, 10, Fate::Acked, &mut judge);
+        commit(&mut groups, 1, 11, Fate::Unknown, &mut judge);
+        assert_eq!(fetched(&mut groups, 10), None);
+        let mut later = groups.clone();
+        later.process(2);
+        assert_eq!(fetched(&mut later.clone(), 10), None);
+        assert_eq!(fetched(&mut later.clone(), 11), None, "it came between");
+        assert_eq!(fetched(&mut later, -1), Some("G9"));
+        commit(&mut groups, 1, 12, Fate::Acked, &mut judge);
+        assert_eq!(fetched(&mut groups, 12), None);
+        groups.process(2);
+        assert_eq!(fetched(&mut groups, 10), Some("G14"));
+        assert_eq!(judge.violation, None);
+    }
+
+    #[test]
+    fn what_was_told_is_not_taken_back() {
+        let (mut groups, mut judge) = (Groups::default(), Judge::default());
+        commit(&mut groups, 1, 10, Fate::Acked, &mut judge);
+        commit(&mut groups, 1, 11, Fate::Unknown, &mut judge);
+        assert_eq!(fetched(&mut groups, 11), None);
+        assert_eq!(fetched(&mut groups, 10), Some("G6"));
+    }
+
+    #[test]
+    fn a_partition_has_one_owner_and_an_instance_one_member() {
+        let (mut groups, mut judge) = (Groups::default(), Judge::default());
+        commit(&mut groups, 1, 10, Fate::Acked, &mut judge);
+        let other = groups.begin_commit("g", "t", 0, 2, 11, "other");
+        groups.end_commit(&other, Fate::Acked, &mut judge);
+        groups.members("g", ["a", "b"].into_iter(), &mut judge);
+        assert_eq!(judge.violation, None);
+        let mut twice = judge.clone();
+        groups.members("g", ["a", "a"].into_iter(), &mut twice);
+        assert_eq!(twice.violation.map(|v| v.invariant), Some("G8"));
+        commit(&mut groups, 2, 12, Fate::Acked, &mut judge);
+        assert_eq!(judge.violation.map(|v| v.invariant), Some("G1"));
     }
 
     #[test]
     fn old_generations_are_fenced() {
         let (mut groups, mut judge) = (Groups::default(), Judge::default());
-        let late = groups.begin_commit("g", "t", 0, 1, 1);
+        let late = groups.begin_commit("g", "t", 0, 1, 1, "m");
         commit(&mut groups, 2, 2, Fate::Acked, &mut judge);
         groups.end_commit(&late, Fate::Acked, &mut judge);
         assert_eq!(judge.violation, None, "it may have been first");

@@ -42,6 +42,8 @@ pub struct Ledger {
     /// Where each record of an exactly-once writer was acknowledged.
     places: BTreeMap<Stamp, (TopicPartition, i64)>,
     refused: BTreeSet<Stamp>,
+    /// Records whose batch was broken on purpose.
+    broken: BTreeSet<Stamp>,
     /// Whether acknowledgements of [`Promise::Written`] still count.
     disk_is_sound: bool,
     /// Partitions whose last writes may be lost unseen: see [`crate::damage::Marks::hides`]. Their offsets
@@ -123,6 +125,19 @@ impl Ledger {
         self.refused.insert(stamp);
     }
 
+    /// A record's batch was broken before it was sent: its append must fail and leave nothing.
+    pub fn broken(&mut self, stamp: Stamp) {
+        self.broken.insert(stamp);
+    }
+
+    /// The offsets before `end` that were acknowledged for good.
+    pub fn promised(&self, at: &TopicPartition, end: i64) -> impl Iterator<Item = i64> {
+        let acks = self.acked.get(at).filter(|_| !self.hidden.contains(at));
+        let acks = acks.into_iter().flat_map(move |acks| acks.range(..end));
+        acks.filter(|(_, ack)| ack.promise == Promise::Synced)
+            .map(|(offset, _)| *offset)
+    }
+
     /// Power was lost, or the disk fails from now on or from time to time: what is merely written may be
     /// gone. Acknowledgements that are still on their way cannot be told from those that come after it,
     /// so none counts any more.
@@ -143,6 +158,15 @@ impl Ledger {
     #[must_use]
     pub fn last_acked(&self, at: &TopicPartition) -> Option<i64> {
         let (offset, _) = self.acked.get(at)?.last_key_value()?;
+        Some(*offset)
+    }
+
+    /// The last offset that was acknowledged for good.
+    #[must_use]
+    pub fn last_promised(&self, at: &TopicPartition) -> Option<i64> {
+        let acks = self.acked.get(at).filter(|_| !self.hidden.contains(at))?;
+        let mut kept = acks.iter().rev();
+        let (offset, _) = kept.find(|(_, ack)| ack.promise == Promise::Synced)?;
         Some(*offset)
     }
 
@@ -218,6 +242,12 @@ impl Ledger {
                     ack.stamp,
                     ack.promise
                 )
+            });
+        }
+        for stamp in &self.broken {
+            let found = records.iter().find(|(_, other)| *other == stamp);
+            judge.check("L13", found.is_none(), || {
+                format!("{} holds {found:?} of a broken batch", show(at))
             });
         }
         let mut last: BTreeMap<u32, (u32, i64)> = BTreeMap::new();

@@ -22,6 +22,13 @@ struct Known {
     synced: NextOffset,
     /// The end of what was ever said to be committed.
     committed: NextOffset,
+    /// The end of what was durable when its disk failed; it makes no claim beyond that until it is opened
+    /// again.
+    offline_at: Option<NextOffset>,
+    /// Where damage was found that left the end alone.
+    faulty_from: i64,
+    /// How often what readers look at has changed under them.
+    changes: u64,
 }
 
 /// What is expected of a log.
@@ -53,6 +60,13 @@ impl LogOracle {
             .map_or(NextOffset(0), |log| log.synced)
     }
 
+    /// How often a log was opened, cut or lost its oldest records so far: a read during which this changes
+    /// is one that could see halves.
+    #[must_use]
+    pub fn changes(&self, partition: &TopicPartition) -> u64 {
+        self.logs.get(partition).map_or(0, |log| log.changes)
+    }
+
     /// A log was opened; what is missing from it is to be judged.
     fn opened(
         log: &mut Known,
@@ -78,6 +92,17 @@ impl LogOracle {
                 )
             });
         }
+        if log.faulty_from > 0 && !expected.harmed.hides {
+            judge.check("L12", end.0 >= log.faulty_from, || {
+                let from = log.faulty_from;
+                format!(
+                    "{} opens with end {end:?}, it was damaged at {from}",
+                    show(at)
+                )
+            });
+        }
+        log.offline_at = None;
+        log.changes += 1;
         judge.check("X11", start >= log.start || expected.harmed.any, || {
             format!(
                 "{} opens with start {start:?} after {:?}",
@@ -114,6 +139,8 @@ impl LogOracle {
             | Seen::LogStart { partition, .. }
             | Seen::Acked { partition, .. }
             | Seen::BecameLeader { partition, .. }
+            | Seen::WentOffline { partition }
+            | Seen::Faulty { partition, .. }
             | Seen::Truncated { partition, .. } => partition,
             _ => return,
         };
@@ -123,8 +150,38 @@ impl LogOracle {
             log.incarnation = incarnation;
             log.end = None;
             log.high_watermark = None;
+            log.offline_at = None;
+        }
+        if let Some(durable) = log.offline_at {
+            let claimed = match *seen {
+                Seen::Appended { next_offset, .. } => Some(next_offset),
+                Seen::Synced { upto, .. } => Some(upto),
+                Seen::Acked {
+                    next_offset, acks, ..
+                } => (acks == -1 && expected.synced).then_some(next_offset),
+                _ => None,
+            };
+            if let Some(claimed) = claimed {
+                judge.check("L10", claimed <= durable, || {
+                    format!("{} was offline at {durable:?}: {seen:?}", show(at))
+                });
+            }
         }
         match *seen {
+            Seen::WentOffline { .. } => {
+                judge.check("L10", log.end.is_none_or(|end| log.synced <= end), || {
+                    format!("{} goes offline, durable beyond its end", show(at))
+                });
+                log.offline_at = Some(log.synced);
+            }
+            Seen::Faulty { from, .. } => {
+                if let Some(end) = log.end.filter(|_| !expected.harmed.hides) {
+                    judge.check("L12", end.0 > from.0, || {
+                        format!("{} ends at {end:?}, damaged is {from:?}", show(at))
+                    });
+                }
+                log.faulty_from = log.faulty_from.max(from.0);
+            }
             Seen::LogOpened {
                 log_start, log_end, ..
             } => Self::opened(log, at, log_start, log_end, expected, judge),
@@ -217,6 +274,7 @@ impl LogOracle {
                     });
                 }
                 log.start = log.start.max(log_start);
+                log.changes += 1;
             }
             Seen::Acked {
                 next_offset, acks, ..
@@ -247,6 +305,7 @@ impl LogOracle {
                     )
                 });
                 log.end = Some(to);
+                log.changes += 1;
             }
             _ => {}
         }
@@ -321,6 +380,16 @@ mod tests {
             acks: -1,
         }
     }
+    fn offline() -> Seen {
+        Seen::WentOffline { partition: AT }
+    }
+    fn faulty(from: i64) -> Seen {
+        Seen::Faulty {
+            partition: AT,
+            from: Offset(from),
+            to: NextOffset(from + 1),
+        }
+    }
     fn start(at: i64) -> Seen {
         Seen::LogStart {
             partition: AT,
@@ -349,8 +418,12 @@ mod tests {
     #[test]
     fn each_lie_is_seen() {
         let begun = [(1, opened(0, 0)), (1, appended(0, 5))];
-        let lies: [(&str, Vec<(u32, Seen)>); 10] = [
+        let lies: [(&str, Vec<(u32, Seen)>); 14] = [
             ("L1", vec![(1, appended(6, 7))]),
+            ("L10", vec![(1, synced(4)), (1, offline()), (1, synced(5))]),
+            ("L10", vec![(1, offline()), (1, appended(5, 6))]),
+            ("L12", vec![(1, faulty(5))]),
+            ("L12", vec![(1, faulty(4)), (2, opened(0, 3))]),
             ("L3", vec![(1, synced(6))]),
             ("L3", vec![(1, high_watermark(6))]),
             ("L6", vec![(1, synced(5)), (2, opened(0, 4))]),

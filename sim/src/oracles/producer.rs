@@ -21,16 +21,19 @@ pub struct Sequenced {
     pub base_sequence: i32,
     /// The number of records.
     pub count: i32,
+    /// The epoch of the leader that wrote it.
+    pub leader_epoch: i32,
 }
 
 /// The sequence number after `count` more.
-fn after(base: i32, count: i32) -> i32 {
+#[must_use]
+pub fn after(base: i32, count: i32) -> i32 {
     ((i64::from(base) + i64::from(count)) % (i64::from(i32::MAX) + 1)) as i32
 }
 
 /// Judges the batches of a partition, in the order of the log.
 pub fn judge_log(at: TopicPartition, batches: &[Sequenced], judge: &mut Judge) {
-    let mut last: BTreeMap<i64, (i16, i32)> = BTreeMap::new();
+    let mut last: BTreeMap<i64, (i16, i32, bool)> = BTreeMap::new();
     let mut met: BTreeSet<(i64, i16, i32)> = BTreeSet::new();
     for batch in batches.iter().filter(|batch| batch.producer_id >= 0) {
         let Sequenced {
@@ -39,18 +42,21 @@ pub fn judge_log(at: TopicPartition, batches: &[Sequenced], judge: &mut Judge) {
             epoch,
             base_sequence,
             count,
+            ..
         } = *batch;
         let first = met.insert((producer_id, epoch, base_sequence));
         judge.check("P1", first, || {
             format!("{} holds {batch:?} a second time", show(at))
         });
-        let next = (epoch, after(base_sequence, count));
-        if let Some((known, expected)) = last.insert(producer_id, next) {
+        let next = after(base_sequence, count);
+        let next = (epoch, next, next < base_sequence);
+        if let Some((known, expected, wraps)) = last.insert(producer_id, next) {
             judge.check("P5", known <= epoch, || {
                 format!("{} holds {batch:?} after epoch {known}", show(at))
             });
             let expected = if known == epoch { expected } else { 0 };
-            judge.check("P2", base_sequence == expected, || {
+            let id = if wraps { "P8" } else { "P2" };
+            judge.check(id, base_sequence == expected, || {
                 format!(
                     "{} holds {batch:?} at {base_offset}, where sequence {expected} is due",
                     show(at)
@@ -97,6 +103,7 @@ mod tests {
                     epoch: *epoch,
                     base_sequence: *base_sequence,
                     count: *count,
+                    leader_epoch: 0,
                 }
             })
             .collect();
@@ -115,6 +122,9 @@ mod tests {
         assert_eq!(verdict(&[(1, 0, 0, 3), (1, 0, 4, 3)]), Some("P2"));
         assert_eq!(verdict(&[(1, 0, 0, 3), (1, 1, 3, 3)]), Some("P2"));
         assert_eq!(verdict(&[(1, 1, 0, 3), (1, 0, 0, 3)]), Some("P5"));
+        let wraps = |next| verdict(&[(1, 0, i32::MAX - 1, 2), (1, 0, next, 1)]);
+        assert_eq!(wraps(0), None);
+        assert_eq!(wraps(1), Some("P8"));
     }
 
     #[test]

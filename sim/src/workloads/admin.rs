@@ -15,6 +15,8 @@ use super::Client;
 use crate::history::partition_of;
 use crate::scenario;
 
+/// The groups' own topic.
+pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// The setting that admins change.
 pub const SETTING: &str = "max.message.bytes";
 /// Its default.
@@ -195,6 +197,12 @@ async fn grow(
     mine: &mut [Topic],
 ) {
     if mine.is_empty() {
+        // Groups are found by the number of partitions of their topic: it must not change.
+        client.history.exercised("offsets-topic-grown");
+        let offsets = Str::from(OFFSETS_TOPIC);
+        if let Err(error) = admin.create_partitions(&offsets, 9, &[], false).await {
+            client.judge(&error);
+        }
         return;
     }
     let index = dice.index(mine.len());

@@ -7,6 +7,9 @@ use client::{Admin, Cluster, Lane, TopicPartition as Place};
 use env::{Clock, Env};
 use protocol::Str;
 use protocol::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use protocol::offset_for_leader_epoch_request::{
+    OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
+};
 use records::Batches;
 use types::ErrorCode;
 use world::SimEnv;
@@ -15,10 +18,16 @@ use super::{Client, consume, group};
 use crate::history::{Audit, TopicFacts, partition_of, stamps_of};
 use crate::oracles::admin::Found;
 use crate::oracles::producer::Sequenced;
+use crate::oracles::replay;
 use crate::scenario;
 
 /// Reads everything and judges it.
-pub async fn run(client: Client, groups: Vec<scenario::Group>, topics: Vec<String>) {
+pub async fn run(
+    client: Client,
+    groups: Vec<scenario::Group>,
+    topics: Vec<String>,
+    offsets_partitions: Option<usize>,
+) {
     let mut cluster = Cluster::new(&client.env, client.options());
     for topic in client.history.topics() {
         for partition in 0..topic.partitions {
@@ -29,6 +38,7 @@ pub async fn run(client: Client, groups: Vec<scenario::Group>, topics: Vec<Strin
             };
             let at = partition_of(topic.id, partition);
             client.history.audited(at, &audit);
+            look_beside(&client, &mut cluster, &topic, partition, &audit).await;
             client.history.exercised("partition-audited");
         }
     }
@@ -50,7 +60,8 @@ pub async fn run(client: Client, groups: Vec<scenario::Group>, topics: Vec<Strin
         }
     }
     if !client.history.lock().harmed_metadata().any {
-        look_at_topics(&client).await;
+        look_at_topics(&client, offsets_partitions).await;
+        look_for_the_deleted(&client, &mut cluster).await;
     }
     client.history.finish(&client.name);
 }
@@ -85,6 +96,7 @@ async fn read_back(
                 if start > from {
                     // Retention went on meanwhile: what was read before says nothing of what follows.
                     audit.batches.clear();
+                    audit.times.clear();
                 }
                 from = start;
                 client.sleep_ms(20).await;
@@ -149,6 +161,10 @@ async fn read_back(
                 return None;
             };
             let header = batch.header();
+            let records = batch.records(16 << 20).into_iter().flatten().flatten();
+            audit
+                .times
+                .extend(records.map(|record| (record.offset.0, record.timestamp.0)));
             audit.records.extend(stamps);
             audit.batches.push(Sequenced {
                 base_offset: header.base_offset.0,
@@ -156,6 +172,7 @@ async fn read_back(
                 epoch: header.producer_epoch.0,
                 base_sequence: header.base_sequence.0,
                 count: header.last_offset_delta + 1,
+                leader_epoch: header.leader_epoch.0,
             });
             from = header.base_offset.0 + i64::from(header.last_offset_delta) + 1;
         }
@@ -170,18 +187,142 @@ async fn read_back(
     }
 }
 
-async fn fetch(
+/// Asks for what the broker keeps beside a log, if the log was read as a whole and nothing goes on.
+async fn look_beside(
     client: &Client,
     cluster: &mut Cluster<SimEnv>,
     topic: &TopicFacts,
     partition: i32,
-    from: i64,
-) -> client::Result<protocol::fetch_response::PartitionData> {
-    let deadline = cluster.deadline();
+    audit: &Audit,
+) {
+    let at = partition_of(topic.id, partition);
+    let is_whole = audit.reported.is_empty() && !client.history.lock().harmed(at).any;
+    let Some(last) = audit.batches.last().filter(|_| is_whole) else {
+        return;
+    };
+    let end = last.base_offset + i64::from(last.count);
     let place = Place::new(topic.name.as_str(), partition);
-    let (leader, _) = cluster.leader(&place, deadline).await?;
-    let connection = cluster.node(Lane::Main, leader, deadline).await?;
-    let build = |_| FetchRequest {
+    let epochs = epoch_ends(client, cluster, topic, partition, audit).await;
+    let mut admin = Admin::new(&client.env, client.options());
+    let producers = admin.describe_producers([place.clone()]).await;
+    let mut times = Vec::new();
+    for part in 0..4 {
+        let Some((_, time)) = audit.times.get(audit.times.len() * part / 4) else {
+            continue;
+        };
+        let asked = time + part as i64 % 2;
+        let places = BTreeMap::from([(
+            place.clone(),
+            client::OffsetSpec::Timestamp(types::TimestampMs(asked)),
+        )]);
+        let deadline = cluster.deadline();
+        let mut answer = cluster
+            .list_offsets(places, client::Isolation::ReadUncommitted, deadline)
+            .await;
+        if let Some(Ok(found)) = answer.remove(&place) {
+            times.push((asked, found.offset.map(|offset| offset.0)));
+        }
+    }
+    let ends = consume::look_at_ends(client, cluster, topic, partition).await;
+    if ends != Some((audit.log_start, end)) {
+        client.history.exercised("audit-overtaken");
+        return;
+    }
+    let mut inner = client.history.lock();
+    let judge = &mut inner.judge;
+    for (asked, answer) in epochs {
+        replay::judge_epoch_end(at, &audit.batches, asked, answer, judge);
+    }
+    for told in producers.into_values().flatten() {
+        let told = told
+            .into_iter()
+            .map(|p| (p.producer_id, (p.producer_epoch, p.last_sequence)))
+            .collect();
+        replay::judge_producers(at, &audit.batches, &told, judge);
+    }
+    let mut kept = audit.times.clone();
+    kept.retain(|(offset, _)| *offset >= audit.log_start);
+    for (asked, found) in times {
+        replay::judge_time(at, &kept, asked, found, judge);
+    }
+}
+
+/// Where the epochs of a log end, as the broker says.
+async fn epoch_ends(
+    client: &Client,
+    cluster: &mut Cluster<SimEnv>,
+    topic: &TopicFacts,
+    partition: i32,
+    audit: &Audit,
+) -> Vec<(i32, (i32, i64))> {
+    let mut epochs: Vec<i32> = (audit.batches.iter())
+        .flat_map(|batch| [batch.leader_epoch, batch.leader_epoch + 1])
+        .collect();
+    epochs.dedup();
+    epochs.truncate(12);
+    let mut answers = Vec::new();
+    for asked in epochs {
+        let deadline = cluster.deadline();
+        let answer = cluster
+            .call_any(
+                client::Repeat::Always,
+                deadline,
+                |_| OffsetForLeaderEpochRequest {
+                    topics: vec![OffsetForLeaderTopic {
+                        topic: Str::from(topic.name.as_str()),
+                        partitions: vec![OffsetForLeaderPartition {
+                            partition,
+                            current_leader_epoch: -1,
+                            leader_epoch: asked,
+                        }],
+                    }],
+                    ..OffsetForLeaderEpochRequest::default()
+                },
+                |_| Ok(()),
+            )
+            .await;
+        match answer {
+            Ok(answer) => {
+                let found = answer.topics.iter().flat_map(|topic| &topic.partitions);
+                let found = found.filter(|found| found.error_code == 0);
+                answers.extend(found.map(|found| (asked, (found.leader_epoch, found.end_offset))));
+            }
+            Err(error) => client.judge(&error),
+        }
+    }
+    answers
+}
+
+/// Topics that are gone are not found by their ids, whatever has their names by now.
+async fn look_for_the_deleted(client: &Client, cluster: &mut Cluster<SimEnv>) {
+    let ids = client.history.lock().admin.deleted_ids();
+    for id in ids {
+        let gone = TopicFacts {
+            name: String::new(),
+            id,
+            partitions: 1,
+            synced: false,
+            retention: false,
+        };
+        let deadline = cluster.deadline();
+        let Ok(connection) = cluster.node(Lane::Main, 1, deadline).await else {
+            continue;
+        };
+        let until = (client.env.clock().mono()).after(cluster.options().request_timeout);
+        let answer = connection.call(|_| ask_for(&gone, 0, 0), until).await;
+        let Ok(answer) = answer else {
+            continue;
+        };
+        let found = answer.responses.iter().flat_map(|topic| &topic.partitions);
+        let served = found.filter(|found| found.error_code == 0).count();
+        client.history.judge("W9", served == 0, || {
+            format!("a topic that was deleted, {id}, is read")
+        });
+    }
+}
+
+fn ask_for(topic: &TopicFacts, partition: i32, from: i64) -> FetchRequest {
+    FetchRequest {
         max_wait_ms: 0,
         max_bytes: 1 << 20,
         session_epoch: -1,
@@ -199,7 +340,21 @@ async fn fetch(
             }],
         }],
         ..FetchRequest::default()
-    };
+    }
+}
+
+async fn fetch(
+    client: &Client,
+    cluster: &mut Cluster<SimEnv>,
+    topic: &TopicFacts,
+    partition: i32,
+    from: i64,
+) -> client::Result<protocol::fetch_response::PartitionData> {
+    let deadline = cluster.deadline();
+    let place = Place::new(topic.name.as_str(), partition);
+    let (leader, _) = cluster.leader(&place, deadline).await?;
+    let connection = cluster.node(Lane::Main, leader, deadline).await?;
+    let build = |_| ask_for(topic, partition, from);
     let until = client
         .env
         .clock()
@@ -221,7 +376,7 @@ async fn fetch(
 }
 
 /// The topics of the admins.
-async fn look_at_topics(client: &Client) {
+async fn look_at_topics(client: &Client, offsets_partitions: Option<usize>) {
     let mut admin = Admin::new(&client.env, client.options());
     let topics = loop {
         match admin.list_topics().await {
@@ -234,6 +389,12 @@ async fn look_at_topics(client: &Client) {
     let mut found = BTreeMap::new();
     for topic in topics {
         let name = topic.name.to_string();
+        if let Some(expected) = offsets_partitions.filter(|_| name == super::admin::OFFSETS_TOPIC) {
+            let there = topic.partitions.len();
+            client.history.judge("G10", there == expected, || {
+                format!("{name} was made with {expected} partitions and has {there}")
+            });
+        }
         let mut settings = BTreeMap::new();
         if named.contains(&name) {
             let resource = Resource::topic(name.as_str());

@@ -1,6 +1,6 @@
 //! A reader that reads everything, goes back, reads again, and asks for the ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use client::{Cluster, Isolation, Lane, OffsetSpec, TopicPartition as Place};
@@ -12,7 +12,7 @@ use world::SimEnv;
 use world::seed::Draw;
 
 use super::Client;
-use crate::history::{Answer, TopicFacts, partition_of};
+use crate::history::{Answer, Asked, TopicFacts, partition_of};
 use crate::scenario;
 
 /// A fetch session as its client keeps it.
@@ -20,6 +20,15 @@ use crate::scenario;
 struct Session {
     id: i32,
     epoch: i32,
+}
+
+/// What a reader remembers of its reading.
+#[derive(Debug, Default)]
+struct Read {
+    /// What was known when it last asked.
+    asked: BTreeMap<i32, Asked>,
+    /// What it got.
+    offsets: BTreeMap<i32, BTreeSet<i64>>,
 }
 
 /// Reads until the run drains and the end has been reached.
@@ -30,8 +39,13 @@ pub async fn run(client: Client, spec: scenario::Consumer, topic: String) {
     let mut positions: BTreeMap<i32, i64> = (0..topic.partitions).map(|p| (p, 0)).collect();
     let mut session = Session::default();
     let mut wanted: BTreeMap<i32, i64> = BTreeMap::new();
+    let mut read = Read::default();
     loop {
         let draining = client.history.is_draining();
+        read.asked = positions
+            .keys()
+            .map(|p| (*p, client.history.asking(partition_of(topic.id, *p))))
+            .collect();
         let answer = fetch(
             &client,
             &mut cluster,
@@ -46,7 +60,15 @@ pub async fn run(client: Client, spec: scenario::Consumer, topic: String) {
         match answer {
             Ok((answer, asked)) => {
                 let mut lost = Vec::new();
-                at_end = take(&client, &topic, &mut positions, answer, &asked, &mut lost);
+                at_end = take(
+                    &client,
+                    &topic,
+                    &mut positions,
+                    answer,
+                    &asked,
+                    &mut lost,
+                    &mut read,
+                );
                 for partition in lost {
                     let found = look_at_ends(&client, &mut cluster, &topic, partition).await;
                     if let Some((earliest, _)) = found {
@@ -61,6 +83,11 @@ pub async fn run(client: Client, spec: scenario::Consumer, topic: String) {
             }
         }
         if draining && at_end {
+            for (partition, end) in &positions {
+                let got = read.offsets.entry(*partition).or_default();
+                let at = partition_of(topic.id, *partition);
+                client.history.read_up_to(at, *end, got);
+            }
             break;
         }
         if !draining && dice.chance(spec.again_ppm) {
@@ -164,8 +191,14 @@ fn take(
     answer: FetchResponse,
     asked: &BTreeMap<i32, i64>,
     out_of_range: &mut Vec<i32>,
+    read: &mut Read,
 ) -> bool {
     let mut moved = false;
+    for answered in &answer.responses {
+        client
+            .history
+            .is_of(topic, &answered.topic, answered.topic_id);
+    }
     for partition in answer.responses.into_iter().flat_map(|t| t.partitions) {
         let index = partition.partition_index;
         let Some(from) = asked.get(&index).copied() else {
@@ -185,8 +218,10 @@ fn take(
                     from,
                     high_watermark: partition.high_watermark,
                     bytes,
+                    asked: read.asked.get(&index).copied().unwrap_or_default(),
                 });
                 if let Some(next) = next {
+                    read.offsets.entry(index).or_default().extend(from..next);
                     client.history.exercised("records-read");
                     *position = next;
                     moved = true;
@@ -195,6 +230,8 @@ fn take(
             }
             // Records were deleted, or lost by a topic that does not sync.
             ErrorCode::OFFSET_OUT_OF_RANGE => {
+                let at = partition_of(topic.id, index);
+                client.history.out_of_range(at, from);
                 out_of_range.push(index);
                 moved = true;
             }

@@ -175,6 +175,15 @@ impl Member {
     async fn sync(&mut self, joined: &JoinGroupResponse) -> Result<(), Error> {
         let mut assignments = Vec::new();
         if joined.leader == joined.member_id {
+            {
+                let inner = &mut *self.client.history.lock();
+                let named = |m: &protocol::join_group_response::JoinGroupResponseMember| {
+                    m.group_instance_id.clone()
+                };
+                let instances: Vec<Str> = joined.members.iter().filter_map(named).collect();
+                let named = instances.iter().map(|instance| &**instance);
+                inner.groups.members(&self.spec.id, named, &mut inner.judge);
+            }
             let mut parts: BTreeMap<Str, Vec<i32>> = BTreeMap::new();
             let members: Vec<&Str> = joined.members.iter().map(|m| &m.member_id).collect();
             for partition in 0..self.topic.partitions {
@@ -297,9 +306,14 @@ impl Member {
             let mut inner = self.client.history.lock();
             let value = inner.groups.fresh_value();
             let (group, topic) = (&self.spec.id, &self.topic.name);
-            let call = inner
-                .groups
-                .begin_commit(group, topic, partition, self.generation, value);
+            let call = inner.groups.begin_commit(
+                group,
+                topic,
+                partition,
+                self.generation,
+                value,
+                &self.client.name,
+            );
             (call, value)
         };
         let (generation, id, instance) = (self.generation, self.id.clone(), self.instance.clone());

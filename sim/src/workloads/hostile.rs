@@ -5,7 +5,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use env::entropy::ChaCha8Rng;
 use env::{Clock, Connection, Either, Env, Network, race};
 use protocol::{
-    ApiVersionsRequest, FetchRequest, ListGroupsRequest, MetadataRequest, Reader, Request,
+    ApiVersionsRequest, FetchRequest, ListGroupsRequest, Message, MetadataRequest, Reader, Request,
     decode_response_header, encode_request, response_header_version,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -56,14 +56,30 @@ where
 {
     let mut wire = Wire::default();
     let mut frames: Vec<Bytes> = Vec::new();
-    let mut asked: Vec<(i32, i16)> = Vec::new();
+    let mut asked: Vec<Due> = Vec::new();
     let first = dice.below(1 << 30) as i32;
     for number in 0..1 + dice.below(12) as i32 {
         let id = first + number;
         let encoded = match dice.below(4) {
-            0 => ask(&ApiVersionsRequest::default(), id, 0, &mut asked),
-            1 => ask(&MetadataRequest::default(), id, 12, &mut asked),
-            2 => ask(&ListGroupsRequest::default(), id, 4, &mut asked),
+            // Any of the versions, in turn.
+            0 => ask(
+                &ApiVersionsRequest::default(),
+                id,
+                (id % 4) as i16,
+                &mut asked,
+            ),
+            1 => ask(
+                &MetadataRequest::default(),
+                id,
+                1 + (id % 12) as i16,
+                &mut asked,
+            ),
+            2 => ask(
+                &ListGroupsRequest::default(),
+                id,
+                (id % 5) as i16,
+                &mut asked,
+            ),
             _ => {
                 let waits = FetchRequest {
                     max_wait_ms: dice.below(300) as i32,
@@ -88,12 +104,19 @@ where
         std::future::pending::<()>().await;
     };
     let reads = async {
-        for (_, header_version) in asked {
+        for due in asked {
             let Some(frame) = read_frame(reader).await else {
                 return;
             };
-            let header = decode_response_header(&mut Reader::new(frame), header_version);
+            let header =
+                decode_response_header(&mut Reader::new(frame.clone()), due.header_version);
             let mut inner = client.history.lock();
+            let body = (due.decode)(frame, due.version);
+            inner.judge.check("W7", body.is_ok(), || {
+                let version = due.version;
+                let error = body.expect_err("it is not");
+                format!("an answer in version {version} cannot be read: {error}")
+            });
             match header {
                 Ok(id) => wire.answered(id, &mut inner.judge),
                 Err(error) => inner.judge.check("W2", false, || error.to_string()),
@@ -103,8 +126,31 @@ where
     race(reads, sends).await;
 }
 
-fn ask<R: Request>(request: &R, id: i32, version: i16, asked: &mut Vec<(i32, i16)>) -> Vec<Bytes> {
-    asked.push((id, response_header_version(R::KEY, version)));
+/// An answer that is due.
+struct Due {
+    header_version: i16,
+    version: i16,
+    decode: fn(Bytes, i16) -> Result<(), String>,
+}
+
+/// Reads an answer to its last byte.
+fn decode<R: Request>(frame: Bytes, version: i16) -> Result<(), String> {
+    let mut reader = Reader::new(frame);
+    let header = response_header_version(R::KEY, version);
+    decode_response_header(&mut reader, header).map_err(|error| error.to_string())?;
+    R::Response::decode(&mut reader, version).map_err(|error| error.to_string())?;
+    match reader.remaining() {
+        0 => Ok(()),
+        left => Err(format!("{left} bytes are left")),
+    }
+}
+
+fn ask<R: Request>(request: &R, id: i32, version: i16, asked: &mut Vec<Due>) -> Vec<Bytes> {
+    asked.push(Due {
+        header_version: response_header_version(R::KEY, version),
+        version,
+        decode: decode::<R>,
+    });
     encode_request(id, Some("hostile"), request, version).expect("it can be sent")
 }
 

@@ -18,6 +18,7 @@ use world::seed::Draw;
 
 use super::Client;
 use crate::history::{TopicFacts, partition_of};
+use crate::oracles::producer::after;
 use crate::payload::{self, Stamp};
 use crate::scenario::{self, Sending};
 
@@ -144,6 +145,8 @@ struct Sent {
     bytes: Bytes,
     stamps: Vec<Stamp>,
     offset: Option<i64>,
+    /// An attempt with its sequence was refused before.
+    refused: bool,
 }
 
 /// Speaks the wire itself: one partition, and batches again and again until they are acknowledged, and
@@ -161,7 +164,9 @@ async fn insist(
         return;
     };
     let writer = client.history.lock().ledger.new_writer(topic.id, true);
-    let mut sequence = 0;
+    // Some begin shortly before the sequence numbers wrap, and some try broken batches in between.
+    let mut sequence = if id % 3 == 1 { i32::MAX - 7 } else { 0 };
+    let mut sent_so_far = 0;
     let mut recent: VecDeque<Sent> = VecDeque::new();
     let mut left = spec.records;
     while left > 0 && !client.history.is_draining() {
@@ -181,11 +186,26 @@ async fn insist(
             batch.append(now, None, Some(&value), &[]);
             stamps.push(stamp);
         }
-        sequence += count as i32;
+        sent_so_far += 1;
+        let breaks = id % 2 == 1 && sent_so_far % 4 == 0;
+        if breaks {
+            let sequence = Sequence(sequence);
+            send_broken(
+                client,
+                &mut cluster,
+                topic,
+                &place,
+                (id, epoch, sequence),
+                writer,
+            )
+            .await;
+        }
+        sequence = after(sequence, count as i32);
         recent.push_back(Sent {
             bytes: batch.build(),
             stamps,
             offset: None,
+            refused: breaks,
         });
         if recent.len() > 5 {
             recent.pop_front();
@@ -257,6 +277,12 @@ async fn until_acknowledged(
         match send_batch(client, cluster, topic, place, &recent[which].bytes).await {
             Ok((ErrorCode::NONE, offset)) => {
                 let sent = &mut recent[which];
+                if sent.refused && sent.offset.is_none() {
+                    client.history.judge("P6", true, String::new);
+                }
+                if newest > 0 && sent.offset.is_none() {
+                    client.history.judge("P7", true, String::new);
+                }
                 sent.offset = Some(offset);
                 for (index, stamp) in sent.stamps.iter().enumerate() {
                     let at = partition_of(topic.id, place.partition);
@@ -270,7 +296,9 @@ async fn until_acknowledged(
             }
             // The batch is known, and so old that its place is not.
             Ok((ErrorCode::DUPLICATE_SEQUENCE_NUMBER, _)) if which != newest => {}
-            Ok((error, _)) if error.is_retriable() || error == ErrorCode::KAFKA_STORAGE_ERROR => {}
+            Ok((error, _)) if error.is_retriable() || error == ErrorCode::KAFKA_STORAGE_ERROR => {
+                recent[which].refused = true;
+            }
             Ok((error, _)) => {
                 // What was synced is never forgotten, so neither is its sequence.
                 let lost = [
@@ -292,13 +320,51 @@ async fn until_acknowledged(
                         place,
                         error.name()
                     );
-                    client.history.lock().judge.check("W3", false, || detail);
+                    let invariant = match error {
+                        ErrorCode::UNKNOWN_PRODUCER_ID => "P7",
+                        _ if recent[which].refused => "P6",
+                        _ => "W3",
+                    };
+                    client.history.violated(invariant, detail);
                 }
                 return false;
             }
             Err(error) => client.judge(&error),
         }
         client.pause(dice, 60).await;
+    }
+}
+
+/// Sends a batch that was broken on its way, whose sequence the next one has, too. It must be refused, and
+/// leave no trace.
+async fn send_broken(
+    client: &Client,
+    cluster: &mut Cluster<world::SimEnv>,
+    topic: &TopicFacts,
+    place: &Place,
+    (id, epoch, sequence): (i64, i16, Sequence),
+    writer: u32,
+) {
+    let stamp = {
+        let mut inner = client.history.lock();
+        let stamp = inner.ledger.attempt(writer);
+        inner.ledger.broken(stamp);
+        stamp
+    };
+    let mut batch =
+        BatchBuilder::new(Codec::None).producer(ProducerId(id), ProducerEpoch(epoch), sequence);
+    let now = TimestampMs(client.env.clock().wall().0);
+    batch.append(now, None, Some(&payload::encode(stamp, 100)), &[]);
+    let mut bytes = batch.build().to_vec();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    match send_batch(client, cluster, topic, place, &bytes.into()).await {
+        Ok((error, offset)) => {
+            client.history.judge("L13", !error.is_none(), || {
+                format!("{place} took a broken batch at {offset}")
+            });
+        }
+        Err(error) => client.judge(&error),
     }
 }
 
@@ -332,6 +398,11 @@ async fn send_batch(
         .mono()
         .after(cluster.options().request_timeout);
     let answer = connection.call(build, until).await?;
+    for answered in &answer.responses {
+        client
+            .history
+            .is_of(topic, &answered.name, answered.topic_id);
+    }
     let partition = answer
         .responses
         .first()
