@@ -135,6 +135,11 @@ async fn write_loop<E: Env>(
                 }
             },
         };
+        if types::mutant!("WIR-06")
+            && let Ok(next) = queue.try_recv()
+        {
+            head = Some(std::mem::replace(&mut pending, next));
+        }
         let mut out: Vec<Bytes> = Vec::new();
         let mut close = None;
         match resolve(&mut pending.reply).await {

@@ -57,6 +57,9 @@ async fn is_owned<D: Disk>(
         Uuid::METADATA_TOPIC
     } else {
         let topic = image.topic(&dir.topic).filter(|topic| {
+            if types::mutant!("STO-47") {
+                return false;
+            }
             let registration = topic.partitions.get(&dir.partition.0);
             registration.is_some_and(|partition| partition.replicas.contains(&me))
         });

@@ -168,13 +168,15 @@ impl Error {
             Error::Io { sent, .. } | Error::Closed { sent, .. } | Error::Timeout { sent, .. } => {
                 *sent
             }
-            Error::Server { code, .. } => matches!(
-                *code,
-                ErrorCode::REQUEST_TIMED_OUT
-                    | ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND
-                    | ErrorCode::NETWORK_EXCEPTION
-                    | ErrorCode::UNKNOWN_SERVER_ERROR
-            ),
+            Error::Server { code, .. } => {
+                matches!(
+                    *code,
+                    ErrorCode::REQUEST_TIMED_OUT
+                        | ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND
+                        | ErrorCode::NETWORK_EXCEPTION
+                        | ErrorCode::UNKNOWN_SERVER_ERROR
+                ) && !types::mutant!("WIR-01")
+            }
             Error::Protocol { .. } => true,
             Error::Unsupported { .. } | Error::Invalid(_) => false,
         };

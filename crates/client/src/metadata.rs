@@ -168,7 +168,7 @@ impl Metadata {
         }
         self.errors.remove(&name);
         let known = self.topics.get(&name);
-        if known.is_some_and(|known| known.id != topic.topic_id) {
+        if known.is_some_and(|known| known.id != topic.topic_id && !types::mutant!("WIR-08")) {
             self.forget(&name);
         }
         let known = self.topics.get(&name);

@@ -68,6 +68,11 @@ impl Controller {
         };
         let invalid = |why: String| Err(Refused::new(ErrorCode::INVALID_PARTITIONS, why));
         let (name, count) = (&request.name, request.count);
+        if **name == *metadata::names::OFFSETS_TOPIC && !types::mutant!("GRP-25") {
+            // A group's coordinator follows from its name and this number (KAFKA-2336).
+            let why = "cannot grow: groups would lose their coordinators and offsets.";
+            return invalid(format!("The topic {name} {why}"));
+        }
         let now = topic.partitions.len() as i32;
         if count == now {
             return invalid(format!("Topic already has {now} partition(s)."));

@@ -8,9 +8,11 @@ use std::collections::BTreeSet;
 
 use common::Host;
 use ottla_controller::{Request, Response};
-use protocol::AllocateProducerIdsRequest;
-use types::BrokerId;
+use protocol::create_partitions_request::CreatePartitionsTopic;
+use protocol::create_topics_request::CreatableTopic;
+use protocol::{AllocateProducerIdsRequest, CreatePartitionsRequest, CreateTopicsRequest, Str};
 use types::mutants::activate;
+use types::{BrokerId, ErrorCode};
 
 /// C10: blocks of producer ids are disjoint for ever.
 fn blocks_are_disjoint() -> bool {
@@ -34,6 +36,48 @@ fn ctl_11_gives_the_same_block_twice() {
     assert!(blocks_are_disjoint());
     activate(Some("CTL-11"));
     let caught = !blocks_are_disjoint();
+    activate(None);
+    assert!(caught);
+}
+
+/// G10: which partition coordinates a group never changes.
+fn groups_stay_where_they_are() -> bool {
+    let mut host = Host::new(&[]);
+    let name = Str::from("__consumer_offsets");
+    let offsets = CreatableTopic {
+        name: name.clone(),
+        num_partitions: 2,
+        replication_factor: 1,
+        ..Default::default()
+    };
+    host.ask(Request::CreateTopics(CreateTopicsRequest {
+        topics: vec![offsets],
+        ..Default::default()
+    }));
+    let grow = CreatePartitionsTopic {
+        name: name.clone(),
+        count: 3,
+        ..Default::default()
+    };
+    let (answer, records) = host.ask(Request::CreatePartitions(CreatePartitionsRequest {
+        topics: vec![grow],
+        ..Default::default()
+    }));
+    let Response::CreatePartitions(answer) = answer else {
+        panic!("{answer:?}");
+    };
+    let refused = answer.results[0].error_code == ErrorCode::INVALID_PARTITIONS.0;
+    assert_eq!(refused, records.is_empty());
+    let topic = host.controller.image().topic(&name).unwrap();
+    assert_eq!(topic.partitions.len(), if refused { 2 } else { 3 });
+    refused
+}
+
+#[test]
+fn grp_25_moves_groups_to_other_partitions() {
+    assert!(groups_stay_where_they_are());
+    activate(Some("GRP-25"));
+    let caught = !groups_stay_where_they_are();
     activate(None);
     assert!(caught);
 }

@@ -75,7 +75,12 @@ impl Replica {
                 return Ok(Readable::Diverging(end));
             }
         }
-        if from < self.log_start || from > self.log_end.position() {
+        let end = if types::mutant!("STO-19") {
+            self.high_watermark
+        } else {
+            self.log_end
+        };
+        if from < self.log_start || from > end.position() {
             return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
         }
         Ok(Readable::UpTo(self.end_for(isolation)))

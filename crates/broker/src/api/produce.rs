@@ -113,7 +113,11 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: ProduceRequest) -
         for (partitions, answers) in join_all(waiting).await {
             let answers = answers.unwrap_or_else(|_| gone(partitions));
             for answer in answers {
-                let (topic, partition) = places[&answer.partition];
+                let mut place = places.get(&answer.partition);
+                if types::mutant!("WIR-07") {
+                    place = places.values().next();
+                }
+                let (topic, partition) = *place.expect("only what was asked for is answered");
                 place_answer(
                     &mut response.responses[topic].partition_responses[partition],
                     answer,

@@ -91,7 +91,7 @@ impl Coordinator {
 
     /// The log has been replayed, or cannot be.
     pub fn loaded(&mut self, now: Now, outcome: Replayed) -> Option<GroupDecision> {
-        if let Some(reason) = outcome.error {
+        if let Some(reason) = outcome.error.filter(|_| !types::mutant!("GRP-08")) {
             tracing::error!(
                 partition = self.partition.partition.0,
                 reason,
@@ -204,7 +204,10 @@ impl Coordinator {
     }
 
     /// A decision has come to pass: its records are in the log, which ends at `log_end`.
-    pub fn decided(&mut self, decision: GroupDecision, log_end: NextOffset) {
+    pub fn decided(&mut self, decision: GroupDecision, mut log_end: NextOffset) {
+        if types::mutant!("GRP-21") && decision.records.is_empty() {
+            log_end = NextOffset(0);
+        }
         if let State::Active(active) = &mut self.state {
             for record in &decision.records {
                 active.0.replay(record);
