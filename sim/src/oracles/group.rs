@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn commits_are_kept_until_overwritten() {
         let (mut groups, mut judge) = (Groups::default(), Judge::default());
-        assert_eq!(fetched(&mut groups.clone(), -1), None);
+        assert_eq!(fetched(&mut groups, -1), None);
         commit(&mut groups, 1, 10, Fate::Acked, &mut judge);
         commit(&mut groups, 1, 11, Fate::Refused, &mut judge);
         assert_eq!(fetched(&mut groups.clone(), 10), None);
@@ -331,13 +331,29 @@ mod tests {
         assert_eq!(fetched(&mut groups.clone(), 11), Some("G5"), "refused");
         assert_eq!(fetched(&mut groups.clone(), 12), Some("G5"), "invented");
         commit(&mut groups, 1, 13, Fate::Unknown, &mut judge);
-        assert_eq!(fetched(&mut groups.clone(), 10), None, "the unknown one failed");
-        assert_eq!(fetched(&mut groups.clone(), 13), None, "the unknown one worked");
+        assert_eq!(
+            fetched(&mut groups.clone(), 10),
+            None,
+            "the unknown one failed"
+        );
+        assert_eq!(
+            fetched(&mut groups.clone(), 13),
+            None,
+            "the unknown one worked"
+        );
         commit(&mut groups, 1, 14, Fate::Acked, &mut judge);
         assert_eq!(fetched(&mut groups.clone(), 10), Some("G5"), "overwritten");
-        assert_eq!(fetched(&mut groups.clone(), 13), None, "it may have come late");
+        assert_eq!(
+            fetched(&mut groups.clone(), 13),
+            None,
+            "it may have come late"
+        );
         commit(&mut groups, 2, 15, Fate::Acked, &mut judge);
-        assert_eq!(fetched(&mut groups.clone(), 13), Some("G5"), "fenced by now");
+        assert_eq!(
+            fetched(&mut groups.clone(), 13),
+            Some("G5"),
+            "fenced by now"
+        );
         assert_eq!(judge.violation, None);
     }
 
