@@ -13,7 +13,7 @@ use types::{NextOffset, Offset};
 use crate::error::StorageError;
 use crate::files;
 use crate::index::{IndexBuilder, SegmentIndex, names_txns};
-use crate::job::write_side_file;
+use crate::job::{is_full, write_side_file};
 use crate::log::Log;
 use crate::names::{self, segment_file};
 use crate::recovery::Listing;
@@ -111,9 +111,17 @@ impl<D: Disk> Log<D> {
         let Some(index) = segment.and_then(|segment| segment.index.get()) else {
             return Ok(());
         };
+        let free = self.disk.free_bytes(&self.dir).await;
+        if free.is_ok_and(|free| free < SPARE_BYTES) {
+            return Ok(());
+        }
         write_index_files(&self.disk, &self.dir, base, index, self.seed).await
     }
 }
+
+/// With less room than this no index is written that was made again: it can be once more, and the last room is
+/// for what cannot.
+const SPARE_BYTES: u64 = 16 << 20;
 
 /// Loads the indexes of a closed segment; `None` if they are missing or fail their checks.
 pub(crate) async fn load_index<D: Disk>(
@@ -226,9 +234,14 @@ pub(crate) async fn write_index_files<D: Disk>(
 ) -> Result<(), StorageError> {
     for (suffix, bytes) in index.files(seed) {
         let path = dir.join(segment_file(base, suffix));
-        write_side_file(disk, &path, bytes)
-            .await
-            .map_err(StorageError::io(&path))?;
+        match write_side_file(disk, &path, bytes).await {
+            // Half a file fails its checks, and is made again from the segment.
+            Err(error) if is_full(&error) => {
+                tracing::warn!(path = %path.display(), %error, "no room for an index: made again when it is needed");
+                return Ok(());
+            }
+            written => written.map_err(StorageError::io(&path))?,
+        }
     }
     Ok(())
 }

@@ -481,6 +481,11 @@ impl<D: Disk> Log<D> {
         &segment.expect("what is durable ends in a segment").open
     }
 
+    /// After a job that found no room: the next one asks again.
+    pub fn look_for_room(&mut self) {
+        self.probe_wanted = true;
+    }
+
     /// Takes what waits into a job: everything pending is written and, with `sync`, made durable.
     /// `None` if there is nothing to do, or nothing that can be done beside the sync under way.
     ///

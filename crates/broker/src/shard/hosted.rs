@@ -390,6 +390,13 @@ impl<E: Env> Hosted<E> {
         }
     }
 
+    /// A log whose disk was full asks for room, and does what it could not: the start of the log is moved,
+    /// files go.
+    pub fn look_for_room(&mut self, work: &mut Work<E>) {
+        self.log.look_for_room();
+        work.dirty.push(self.partition);
+    }
+
     /// Gives the partition up, to be opened anew.
     pub fn into_install(mut self, work: &mut Work<E>) -> Install {
         self.step(work, Input::Stop, None);

@@ -654,7 +654,7 @@ impl<E: Env> Shard<E> {
                             self.open(install, false);
                         }
                     }
-                    Some(Slot::Open(_)) => self.work.dirty.push(partition),
+                    Some(Slot::Open(hosted)) => hosted.look_for_room(&mut self.work),
                     Some(Slot::Offline) | None => {}
                 },
                 Timer::Flush(partition) => {
