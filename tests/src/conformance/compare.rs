@@ -430,6 +430,7 @@ mod tests {
                 place: String::new(),
                 kafka: kafka.to_owned(),
                 ottla: String::new(),
+                own: false,
             })
         };
         assert_eq!(covers("Fetch", "Topics.Partitions", "1"), Some(0));
