@@ -11,7 +11,7 @@
 //! | [`transactions`] | which are open, which were aborted: the transaction index |
 //! | [`retention`] | what is given up |
 //! | [`recovery`], `closed_segments`, `producer_recovery`, `log_start`, `close` | making, opening, closing |
-//! | [`verdict`], [`claims`], `scan` | torn tail or damage: the decision table and its evidence |
+//! | [`torn_tail`], [`claims`], `scan` | torn tail or damage: the decision table and its evidence |
 //! | [`tail`], `buffers`, [`job`], [`sync`] | the end of the log in memory, and its way to the disk |
 //! | [`dir`], [`log_dir`], [`reserve`] | a disk's directory of logs: whose it is; what is in it; room kept back |
 //! | [`tools`] | dump, verify, repair, for files that no broker has open |
@@ -39,7 +39,7 @@ mod log_start;
 
 pub mod claims;
 mod scan;
-pub mod verdict;
+pub mod torn_tail;
 
 mod buffers;
 pub mod job;

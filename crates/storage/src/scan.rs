@@ -15,8 +15,8 @@ use types::{LeaderEpoch, NextOffset, Offset, mutant};
 use crate::claims::{Claim, Claims, SECTOR, SectorState};
 use crate::index::IndexBuilder;
 use crate::state::{FaultyRange, Mark};
+use crate::torn_tail::{Claimed, Found, Verdict, verdict};
 use crate::transactions::{OpenTransaction, Transactions, end_at};
-use crate::verdict::{Claimed, Found, Verdict, verdict};
 
 const WINDOW: usize = 1 << 20;
 const BLOCK: u64 = OpenMode::ALIGNMENT as u64;

@@ -1,15 +1,12 @@
 //! Fetch (key 1): read record batches, waiting for them if need be.
 //!
-//! Long poll: the shards say what there is and remember the fetch (weakly); when one of its partitions
-//! moves, the fetch asks again, until there are `min_bytes`, or something other than records to tell, or
-//! `max_wait_ms` are over. What is read from disk is read here and not by the shard, after the wait.
+//! What is read from disk is read here and not by the shard, after the wait (`long_poll`).
 //!
-//! The room before: `dispatch`. The rooms after: `fetch_session`, `shard`, `storage/read`.
+//! The room before: `dispatch`. The rooms after: `fetch_session`, `long_poll`, `shard`, `storage/read`.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+mod long_poll;
 
-use env::{Clock, Disk, Either, Entropy, Env, race};
+use env::{Clock, Disk, Entropy, Env};
 use protocol::fetch_response::{
     AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
 };
@@ -18,14 +15,13 @@ use rand_core::Rng;
 use storage::error::ReadError;
 use storage::read::{ReadPlan, ReadResult};
 use storage::transactions::AbortedPlan;
-use tokio::sync::{Notify, oneshot};
-use types::{ErrorCode, LeaderEpoch, Mono, Offset, PartitionIndex, TopicPartition, Uuid};
+use types::{ErrorCode, LeaderEpoch, PartitionIndex, TopicPartition, Uuid};
 
-use super::{Call, epoch_if_known};
+use self::long_poll::Poll;
+use super::Call;
 use crate::answer::Reply;
-use crate::context::Context;
 use crate::fetch_session::{Answered, Kind, Wanted};
-use crate::shard::{Fetch, FetchAnswer, FetchPartition, Isolation, ShardMessage, read_error};
+use crate::shard::{FetchAnswer, Isolation, ShardMessage, read_error};
 
 pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: FetchRequest) -> Reply {
     let version = call.to.version;
@@ -104,126 +100,7 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: FetchRequest) -> 
     })
 }
 
-struct Poll<E: Env> {
-    context: Arc<Context<E>>,
-    version: i16,
-    isolation: Isolation,
-    is_replica: bool,
-    bytes_min: usize,
-    bytes_max: usize,
-    deadline: Mono,
-    may_wait: bool,
-    wanted: Vec<Wanted>,
-}
-
 impl<E: Env> Poll<E> {
-    async fn run(self) -> Vec<(Wanted, PartitionData)> {
-        let waiter = Arc::new(Notify::new());
-        let answers = loop {
-            let answers = self.ask(&waiter).await;
-            let bytes: usize = answers
-                .iter()
-                .filter_map(|a| a.plan.as_ref())
-                .map(|plan| plan.size_hint())
-                .sum();
-            let urgent = answers
-                .iter()
-                .any(|a| !a.error.is_none() || a.diverging.is_some());
-            if !self.may_wait || self.wanted.is_empty() || urgent || bytes >= self.bytes_min {
-                break answers;
-            }
-            let sleep = self.context.env.clock().sleep_until(self.deadline);
-            if let Either::Second(()) = race(waiter.notified(), sleep).await {
-                // The last look is what the client gets, however little.
-                break answers;
-            }
-        };
-        drop(waiter);
-        self.read(answers).await
-    }
-
-    /// Asks every shard concerned, one after another, so that the byte limit is kept over all of them.
-    async fn ask(&self, waiter: &Arc<Notify>) -> Vec<FetchAnswer<E::Disk>> {
-        let view = self.context.view();
-        let mut answers: Vec<FetchAnswer<E::Disk>> = Vec::with_capacity(self.wanted.len());
-        let mut asked = Vec::with_capacity(self.wanted.len());
-        let mut nowhere = BTreeSet::new();
-        for (index, wanted) in self.wanted.iter().enumerate() {
-            let (topic, unknown) = if self.version >= 13 {
-                (
-                    view.topic_by_id(&wanted.topic_id),
-                    ErrorCode::UNKNOWN_TOPIC_ID,
-                )
-            } else {
-                (
-                    view.topic_by_name(&wanted.topic),
-                    ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-                )
-            };
-            let found = match topic {
-                None => Err(unknown),
-                Some(topic) if !topic.has_partition(wanted.partition) => {
-                    Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
-                }
-                // Only a broker that the controller lists as a replica may fetch as one.
-                Some(_) if self.is_replica => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
-                Some(topic) if self.version < 10 && topic.config.is_zstd() => {
-                    Err(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE)
-                }
-                Some(topic) => Ok(topic.id),
-            };
-            match found {
-                Ok(topic_id) => asked.push(FetchPartition {
-                    index,
-                    partition: TopicPartition {
-                        topic_id,
-                        partition: PartitionIndex(wanted.partition),
-                    },
-                    offset: Offset(wanted.fetch_offset),
-                    bytes_max: usize::try_from(wanted.bytes_max).unwrap_or(0),
-                    current_leader_epoch: epoch_if_known(wanted.current_leader_epoch),
-                    last_fetched_epoch: epoch_if_known(wanted.last_fetched_epoch),
-                }),
-                Err(error) => {
-                    nowhere.insert(index);
-                    answers.push(FetchAnswer::failed(index, error));
-                }
-            }
-        }
-        let mut left = self.bytes_max;
-        let mut min_one = true;
-        for (shard, partitions) in self.context.by_shard(asked, |p| p.partition) {
-            let (reply, answer) = oneshot::channel();
-            let indices: Vec<usize> = partitions.iter().map(|p| p.index).collect();
-            let message = ShardMessage::Fetch(Fetch {
-                isolation: self.isolation,
-                bytes_max: left,
-                min_one,
-                partitions,
-                waiter: Arc::downgrade(waiter),
-                reply,
-            });
-            let _ = self.context.shards[shard].send(message).await;
-            let batch = answer.await.unwrap_or_else(|_| {
-                indices
-                    .into_iter()
-                    .map(|index| FetchAnswer::failed(index, ErrorCode::NOT_LEADER_OR_FOLLOWER))
-                    .collect()
-            });
-            let read: usize = batch
-                .iter()
-                .filter_map(|a| a.plan.as_ref())
-                .map(|plan| plan.size_hint())
-                .sum();
-            left = left.saturating_sub(read);
-            min_one &= read == 0;
-            answers.extend(batch);
-        }
-        // Partitions that nobody knows come last, as in Kafka.
-        answers.sort_by_key(|answer| (nowhere.contains(&answer.index), answer.index));
-        answers
-    }
-
     fn partition_of(&self, wanted: &Wanted) -> Option<TopicPartition> {
         let view = self.context.view();
         let topic = if self.version >= 13 {

@@ -1,4 +1,4 @@
-//! What recovery does about the bytes at one place: the decision table, as a function of its inputs.
+//! A torn tail or damage: what recovery does about the bytes at one place, as a decision table.
 //!
 //! Rows are those of the design's table. Two refinements, both because the claims (see
 //! [`crate::claims`]) prove more than "an entry is there":
