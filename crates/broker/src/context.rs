@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use env::Env;
-use tokio::sync::{Semaphore, mpsc, watch};
+use env::watch;
+use tokio::sync::{Semaphore, mpsc};
 use types::{LookupMap, TopicPartition};
 
 use crate::config::BrokerConfig;

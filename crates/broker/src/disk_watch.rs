@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use env::{Clock, Disk, Env, race3};
+use env::{Clock, Disk, Env, race3, watch};
 use storage::Reserve;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 /// How often the disk is asked.
 const INTERVAL_MS: i64 = 2_000;

@@ -7,12 +7,13 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use env::watch;
 use env::{Clock, Entropy, Env, Listener, Network, OpenMode, Spawner, Task, race};
 use metadata::Image;
 use rand_core::Rng;
 use storage::dir::LogDir;
 use storage::{LogIdentity, Reserve};
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use types::{ClusterId, NextOffset, PartitionIndex, Uuid};
 
 use crate::config::BrokerConfig;

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use env::Disk;
+use env::watch;
 use protocol::Str;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use types::{BrokerId, PartitionIndex, TopicPartition, Uuid};
 
 use crate::context::shard_of;

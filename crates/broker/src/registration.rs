@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use controller::{Controller, ControllerConfig, Request, Response};
 use env::Clock;
+use env::watch;
 use group::GroupConfig;
 use protocol::broker_registration_request::{Feature, Listener};
 use protocol::{BrokerHeartbeatRequest, BrokerRegistrationRequest, Str};
 use rand_core::Rng;
-use tokio::sync::watch;
 use types::{BrokerId, ClusterId, ErrorCode, Uuid};
 
 use crate::config::BrokerConfig;

@@ -1,6 +1,6 @@
 //! The word that the node is stopping, for everything that waits.
 
-use tokio::sync::watch;
+use env::watch;
 
 /// Says once that the node is stopping.
 pub(crate) struct Stop(watch::Sender<bool>);

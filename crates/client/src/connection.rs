@@ -13,6 +13,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
+use env::watch;
 use env::{Clock, Connection as _, Either, Env, Network, Spawner, race, race3};
 use protocol::api_versions_response::ApiVersion;
 use protocol::{
@@ -20,7 +21,7 @@ use protocol::{
     decode_response, decode_response_header, encode_request, response_header_version,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use types::{ErrorCode, Mono};
 
 use crate::options::ClientOptions;

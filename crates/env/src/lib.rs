@@ -17,6 +17,7 @@ pub mod network;
 pub mod race;
 pub mod seen;
 pub mod spawner;
+pub mod watch;
 
 pub use buffer::AlignedBuf;
 pub use clock::Clock;

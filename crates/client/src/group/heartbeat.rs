@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
+use env::watch;
 use env::{Clock, Env, Spawner, Task};
 use protocol::leave_group_request::MemberIdentity;
 use protocol::{HeartbeatRequest, LeaveGroupRequest, Str};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use types::{ErrorCode, Mono};
 
 use super::offsets::Committer;
