@@ -84,7 +84,8 @@ pub(super) async fn read(
                 if taken > 0 {
                     patience.progress(&env);
                     idle = 0;
-                } else {
+                } else if member.generation() >= 0 {
+                    // While it joins, nothing can come.
                     idle += 1;
                 }
             }
