@@ -23,6 +23,10 @@ const MS: u64 = 1_000_000;
 const SLICE_MS: u64 = 20;
 /// Whoever has no excuse may take so long, whatever the scenario says.
 const DRAIN_MS: u64 = 120_000;
+/// How long a client waits for an answer, in ms of its own clock.
+const PATIENCE_MS: u64 = 3_000;
+/// The same of whoever reads everything back.
+const AUDIT_PATIENCE_MS: u64 = 5_000;
 
 /// A broken invariant, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -240,92 +244,81 @@ where
     })
 }
 
+/// The clients of a scenario, in the order in which it names them.
+struct Clients<'a> {
+    world: &'a mut World,
+    history: &'a History,
+    nodes: Vec<world::NodeId>,
+}
+
+impl Clients<'_> {
+    fn add<F>(
+        &mut self,
+        name: String,
+        needs: Needs,
+        body: impl Fn(Client, u64) -> F + Send + Sync + 'static,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (world, history) = (&mut *self.world, self.history);
+        let node = add_client(world, history, name, needs, PATIENCE_MS, body);
+        self.nodes.push(node);
+    }
+}
+
 fn add_clients(world: &mut World, scenario: &Scenario, history: &History) -> Vec<world::NodeId> {
-    let mut nodes = Vec::new();
+    let mut clients = Clients {
+        world,
+        history,
+        nodes: Vec::new(),
+    };
     let name_of = |index: usize| scenario.topics[index].name.clone();
-    let patience = 3_000;
     for (number, spec) in scenario.producers.iter().enumerate() {
         let (spec, topic) = (spec.clone(), name_of(spec.topic));
-        let name = format!("producer-{number}");
-        nodes.push(add_client(
-            world,
-            history,
-            name,
-            Needs::Topic(topic.clone()),
-            patience,
-            move |client, _| produce::run(client, spec.clone(), topic.clone()),
-        ));
+        let needs = Needs::Topic(topic.clone());
+        clients.add(format!("producer-{number}"), needs, move |client, _| {
+            produce::run(client, spec.clone(), topic.clone())
+        });
     }
     for (number, spec) in scenario.consumers.iter().enumerate() {
         let (spec, topic) = (spec.clone(), name_of(spec.topic));
-        let name = format!("consumer-{number}");
-        nodes.push(add_client(
-            world,
-            history,
-            name,
-            Needs::Topic(topic.clone()),
-            patience,
-            move |client, _| consume::run(client, spec.clone(), topic.clone()),
-        ));
+        let needs = Needs::Topic(topic.clone());
+        clients.add(format!("consumer-{number}"), needs, move |client, _| {
+            consume::run(client, spec.clone(), topic.clone())
+        });
     }
     for spec in &scenario.groups {
         for number in 0..spec.members {
             let (spec, topic) = (spec.clone(), name_of(spec.topic));
             let name = format!("{}-member-{number}", spec.id);
-            nodes.push(add_client(
-                world,
-                history,
-                name,
-                Needs::GroupsAnd(topic.clone()),
-                patience,
-                move |client, _| group::run(client, spec.clone(), number, topic.clone()),
-            ));
+            let needs = Needs::GroupsAnd(topic.clone());
+            clients.add(name, needs, move |client, _| {
+                group::run(client, spec.clone(), number, topic.clone())
+            });
         }
     }
     for (number, spec) in scenario.admins.iter().enumerate() {
-        let spec = spec.clone();
-        let name = format!("admin-{number}");
-        nodes.push(add_client(
-            world,
-            history,
-            name,
-            Needs::Everything,
-            patience,
-            move |client, process| admin::run(client, spec.clone(), process),
-        ));
+        let (name, spec) = (format!("admin-{number}"), spec.clone());
+        clients.add(name, Needs::Everything, move |client, process| {
+            admin::run(client, spec.clone(), process)
+        });
     }
     for (number, spec) in scenario.hostiles.iter().enumerate() {
-        let spec = spec.clone();
-        let name = format!("hostile-{number}");
-        nodes.push(add_client(
-            world,
-            history,
-            name,
-            Needs::Everything,
-            patience,
-            move |client, _| hostile::run(client, spec.clone()),
-        ));
+        let (name, spec) = (format!("hostile-{number}"), spec.clone());
+        clients.add(name, Needs::Everything, move |client, _| {
+            hostile::run(client, spec.clone())
+        });
     }
     if has_full_disk(scenario) {
-        nodes.push(add_client(
-            world,
-            history,
-            "janitor".to_owned(),
-            Needs::Everything,
-            patience,
-            move |client, _| admin::clean_up(client),
-        ));
+        clients.add("janitor".to_owned(), Needs::Everything, |client, _| {
+            admin::clean_up(client)
+        });
     }
     let topics = scenario.topics.clone();
-    nodes.push(add_client(
-        world,
-        history,
-        "preparer".to_owned(),
-        Needs::Metadata,
-        patience,
-        move |client, _| admin::prepare(client, topics.clone()),
-    ));
-    nodes
+    clients.add("preparer".to_owned(), Needs::Metadata, move |client, _| {
+        admin::prepare(client, topics.clone())
+    });
+    clients.nodes
 }
 
 fn drive(world: &mut World, scenario: &Scenario, history: &History) -> Result<(), Failure> {
@@ -398,7 +391,7 @@ fn drive(world: &mut World, scenario: &Scenario, history: &History) -> Result<()
         history,
         "auditor".to_owned(),
         Needs::Everything,
-        5_000,
+        AUDIT_PATIENCE_MS,
         move |client, _| audit::run(client, groups.clone(), topics.clone(), offsets),
     );
     world.start(auditor);

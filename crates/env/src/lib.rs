@@ -18,6 +18,7 @@ pub mod race;
 pub mod seen;
 pub mod spawner;
 pub mod watch;
+mod with_disk;
 
 pub use buffer::AlignedBuf;
 pub use clock::Clock;
@@ -28,6 +29,7 @@ pub use race::{Either, Either3, race, race3};
 pub use seen::Seen;
 pub use spawner::{Spawner, Task};
 pub use types::{Mono, Wall};
+pub use with_disk::WithDisk;
 
 /// One node's world.
 ///

@@ -15,6 +15,7 @@ use crate::commands::{
 use crate::exit::{self, Exit};
 use crate::logging::{self, LogFormat};
 use crate::output::{self, Output};
+use crate::settings::Sources;
 use crate::shapes;
 
 /// Under this, at the end of each help, stand the options that every command has.
@@ -104,17 +105,8 @@ Examples:
 
 Replaces: kafka-server-start.sh")]
 pub(crate) struct Serve {
-    /// A configuration file: Kafka's server.properties, or ottla.toml.
-    #[arg(
-        long,
-        env = "OTTLA_CONFIG",
-        hide_env_values = true,
-        value_name = "FILE"
-    )]
-    pub config: Option<PathBuf>,
-    /// A setting, stronger than the file and the environment.
-    #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = key_value)]
-    pub settings: Vec<(String, String)>,
+    #[command(flatten)]
+    pub sources: Sources,
     /// Where to listen, without TLS; port 0 takes a free one. Short for -X listeners=PLAINTEXT://HOST:PORT.
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,

@@ -138,7 +138,7 @@ pub(crate) async fn ends(
 }
 
 /// One place of each partition. The first refusal is an error.
-pub(crate) async fn look_up(
+async fn look_up(
     admin: &mut Admin<TokioEnv>,
     partitions: &[TopicPartition],
     place: OffsetSpec,
@@ -152,6 +152,19 @@ pub(crate) async fn look_up(
         found.insert(at, offset);
     }
     Ok(found)
+}
+
+/// The largest timestamp in each partition, in milliseconds, where there is one.
+pub(crate) async fn newest(
+    admin: &mut Admin<TokioEnv>,
+    partitions: &[TopicPartition],
+) -> Result<BTreeMap<TopicPartition, i64>> {
+    let place = OffsetSpec::MaxTimestamp;
+    let found = look_up(admin, partitions, place, Isolation::ReadUncommitted).await?;
+    let times = found.into_iter();
+    Ok(times
+        .filter_map(|(at, found)| Some((at, found.timestamp?.0)))
+        .collect())
 }
 
 /// A place as an offset in each partition, within its ends.

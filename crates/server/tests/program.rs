@@ -22,6 +22,13 @@ fn lines(text: &str) -> Vec<Value> {
         .collect()
 }
 
+/// What a node says of one setting of a topic.
+#[track_caller]
+fn setting(node: &Node, topic: &str, key: &str) -> Value {
+    let args = ["config", "get", "--topic", topic, key, "--output", "json"];
+    node.ask(&args).json()[0].take()
+}
+
 #[test]
 fn a_topic_lives_and_dies() {
     let node = Node::start();
@@ -393,19 +400,9 @@ fn a_topic_lives_and_dies() {
     // Settings.
     node.ask(&["config", "set", "--topic", "orders", "retention.ms=1000000"])
         .expect(0);
-    let set = node
-        .ask(&[
-            "config",
-            "get",
-            "--topic",
-            "orders",
-            "retention.ms",
-            "--output",
-            "json",
-        ])
-        .json();
+    let set = setting(&node, "orders", "retention.ms");
     assert_eq!(
-        (&set[0]["value"], &set[0]["source"]),
+        (&set["value"], &set["source"]),
         (&Value::from("1000000"), &Value::from("topic"))
     );
     let wrong = node.ask(&["config", "set", "--topic", "orders", "retention.ms=soon"]);
@@ -413,18 +410,8 @@ fn a_topic_lives_and_dies() {
     assert_eq!(wrong.code, 1);
     node.ask(&["config", "unset", "--topic", "orders", "retention.ms"])
         .expect(0);
-    let set = node
-        .ask(&[
-            "config",
-            "get",
-            "--topic",
-            "orders",
-            "retention.ms",
-            "--output",
-            "json",
-        ])
-        .json();
-    assert_eq!(set[0]["source"], "default");
+    let set = setting(&node, "orders", "retention.ms");
+    assert_eq!(set["source"], "default");
     node.ask(&["topic", "alter", "orders", "--set", "segment.bytes=1048576"])
         .expect(0);
     node.ask(&["topic", "add-partitions", "orders", "--to", "4"])

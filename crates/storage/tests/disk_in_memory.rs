@@ -9,45 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::MemDisk;
-use env::{Disk, Env};
-use env_tokio::{Runtime, RuntimeOptions, TokioEnv, Workers};
-
-/// The disk in memory, and everything else as in production.
-#[derive(Clone)]
-struct MemEnv {
-    world: TokioEnv,
-    disk: MemDisk,
-}
-
-impl Env for MemEnv {
-    type Clock = <TokioEnv as Env>::Clock;
-    type Entropy = <TokioEnv as Env>::Entropy;
-    type Network = <TokioEnv as Env>::Network;
-    type Disk = MemDisk;
-    type Spawner = <TokioEnv as Env>::Spawner;
-
-    const SIM: bool = false;
-
-    fn clock(&self) -> &Self::Clock {
-        self.world.clock()
-    }
-
-    fn entropy(&self) -> &Self::Entropy {
-        self.world.entropy()
-    }
-
-    fn network(&self) -> &Self::Network {
-        self.world.network()
-    }
-
-    fn disk(&self) -> &MemDisk {
-        &self.disk
-    }
-
-    fn spawner(&self) -> &Self::Spawner {
-        self.world.spawner()
-    }
-}
+use env::{Disk, Env, WithDisk};
+use env_tokio::{Runtime, RuntimeOptions, Workers};
 
 #[test]
 fn it_keeps_the_contract() {
@@ -56,10 +19,8 @@ fn it_keeps_the_contract() {
         ..RuntimeOptions::default()
     })
     .unwrap();
-    let env = MemEnv {
-        world: runtime.env().clone(),
-        disk: MemDisk::default(),
-    };
+    // The disk in memory, and everything else as in production.
+    let env = WithDisk::new(runtime.env().clone(), MemDisk::default());
     let done = env.clone();
     runtime.block_on(async move {
         let dir = Path::new("/contract");
@@ -67,5 +28,5 @@ fn it_keeps_the_contract() {
         env::contract::disk::all(&env, dir).await;
     });
     runtime.shutdown(Duration::from_secs(5));
-    assert!(done.disk.op_count() > 100, "it was this disk");
+    assert!(done.disk().op_count() > 100, "it was this disk");
 }

@@ -10,12 +10,11 @@ mod leaks;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use serde::Deserialize;
 
-use crate::licences::WORKSPACES;
+use crate::workspaces::{self, WORKSPACES};
 
 /// What pure crates may use from outside: values, codecs, and nothing that waits or looks at a clock.
 const PURE: &[&str] = &[
@@ -77,19 +76,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         packages: Vec::new(),
     };
     for manifest in WORKSPACES {
-        let output = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version", "1", "--no-deps"])
-            .args(["--manifest-path", manifest])
-            .current_dir(root)
-            .output()
-            .context("cargo metadata cannot be started")?;
-        if !output.status.success() {
-            bail!(
-                "cargo metadata of {manifest} failed: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-        }
-        let more: Metadata = serde_json::from_slice(&output.stdout)?;
+        let more: Metadata = workspaces::metadata(root, manifest, &["--no-deps"])?;
         metadata.packages.extend(more.packages);
     }
     let mut problems = check(&metadata)?;

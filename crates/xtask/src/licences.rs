@@ -12,9 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use crate::cargo;
-
-/// The manifests of our workspaces, from the root.
-pub(crate) const WORKSPACES: &[&str] = &["Cargo.toml", "fuzz/Cargo.toml"];
+use crate::workspaces::{self, WORKSPACES};
 
 /// The only source that `deny.toml` lets pass: other registries and git are denied there.
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
@@ -69,19 +67,8 @@ pub(crate) fn run(root: &Path) -> Result<()> {
     let rules: Rules = toml::from_str(&deny).context("deny.toml")?;
     let mut problems = Vec::new();
     for manifest in WORKSPACES {
-        let output = Command::new(env!("CARGO"))
-            .args(["metadata", "--format-version", "1", "--locked"])
-            .args(["--all-features", "--manifest-path", manifest])
-            .current_dir(root)
-            .output()
-            .context("cargo metadata cannot be started")?;
-        if !output.status.success() {
-            bail!(
-                "cargo metadata of {manifest} failed: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-        }
-        let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
+        let options = ["--locked", "--all-features"];
+        let metadata: Metadata = workspaces::metadata(root, manifest, &options)?;
         let found = metadata.packages.iter().flat_map(|one| judge(one, &rules));
         problems.extend(found.map(|problem| format!("{manifest}: {problem}")));
     }

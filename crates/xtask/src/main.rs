@@ -14,6 +14,7 @@ mod layers;
 mod licences;
 mod settings;
 mod tidy;
+mod workspaces;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};

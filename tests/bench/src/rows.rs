@@ -76,6 +76,16 @@ const SMALL: Shape = Shape {
     ..ONE_BY_ONE
 };
 
+/// A load that no broker feels: what is measured is how long one record takes.
+const LIGHT: Load = Load::Steady {
+    shape: Shape {
+        connections: 10,
+        partitions: 4,
+        ..ONE_BY_ONE
+    },
+    per_second: 500,
+};
+
 /// All rows, in the order of the table.
 pub(crate) static ROWS: &[Row] = &[
     Row {
@@ -148,27 +158,13 @@ pub(crate) static ROWS: &[Row] = &[
         name: "light-all",
         what: "one 1 KiB record per request, 500/s open loop on 10 connections, acks=all",
         durability: Durability::Default,
-        load: Load::Steady {
-            shape: Shape {
-                connections: 10,
-                partitions: 4,
-                ..ONE_BY_ONE
-            },
-            per_second: 500,
-        },
+        load: LIGHT,
     },
     Row {
         name: "light-synced",
         what: "one 1 KiB record per request, 500/s open loop on 10 connections, synced",
         durability: Durability::Synced,
-        load: Load::Steady {
-            shape: Shape {
-                connections: 10,
-                partitions: 4,
-                ..ONE_BY_ONE
-            },
-            per_second: 500,
-        },
+        load: LIGHT,
     },
 ];
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use env::{Allocation, Disk, DiskEntry, Env, File, OpenOptions, SyncKind};
+use env::{Allocation, Disk, DiskEntry, Env, File, OpenOptions, SyncKind, WithDisk};
 use world::SimEnv;
 
 /// `EMFILE`.
@@ -68,52 +68,13 @@ impl Drop for Open {
     }
 }
 
-/// The world, but for its disk.
-#[derive(Clone)]
-pub struct Machine {
-    world: SimEnv,
-    disk: MachineDisk,
-}
+/// The simulated world, with a limit on open files.
+pub type Machine = WithDisk<SimEnv, MachineDisk>;
 
-impl Machine {
-    /// The same world, with a limit on open files.
-    pub fn new(world: SimEnv, descriptors: Arc<Descriptors>) -> Machine {
-        let disk = MachineDisk {
-            inner: world.disk().clone(),
-            descriptors,
-        };
-        Machine { world, disk }
-    }
-}
-
-impl Env for Machine {
-    type Clock = <SimEnv as Env>::Clock;
-    type Entropy = <SimEnv as Env>::Entropy;
-    type Network = <SimEnv as Env>::Network;
-    type Disk = MachineDisk;
-    type Spawner = <SimEnv as Env>::Spawner;
-
-    const SIM: bool = true;
-
-    fn clock(&self) -> &Self::Clock {
-        self.world.clock()
-    }
-
-    fn entropy(&self) -> &Self::Entropy {
-        self.world.entropy()
-    }
-
-    fn network(&self) -> &Self::Network {
-        self.world.network()
-    }
-
-    fn disk(&self) -> &MachineDisk {
-        &self.disk
-    }
-
-    fn spawner(&self) -> &Self::Spawner {
-        self.world.spawner()
-    }
+/// A machine in this world.
+pub fn machine(world: SimEnv, descriptors: Arc<Descriptors>) -> Machine {
+    let inner = world.disk().clone();
+    WithDisk::new(world, MachineDisk { inner, descriptors })
 }
 
 /// The world's disk, with a limit on open files. Listing and syncing a directory opens it for a moment.

@@ -1,11 +1,10 @@
 //! Memory for requests: taken by what has come, and never locked up by half requests.
 
 use broker::Limits;
-use protocol::fetch_request::{FetchPartition, FetchTopic};
 use protocol::metadata_request::MetadataRequestTopic;
-use protocol::{ApiKey, ApiVersionsRequest, FetchRequest, MetadataRequest, Str};
+use protocol::{ApiKey, ApiVersionsRequest, MetadataRequest, Str};
 
-use crate::site::{Heard, Site, Wire, announce, frame, head, limits, pause};
+use crate::site::{Heard, Site, Wire, announce, await_a_record, frame, head, limits, make, pause};
 
 const KIB: usize = 1024;
 
@@ -150,31 +149,11 @@ fn the_requests_of_one_connection_cannot_have_all_of_it() {
         use env::{Env, Spawner};
         let mut greedy = Wire::connect(&env).await;
         let orders = Str::from("orders");
-        let make = MetadataRequest {
-            topics: Some(vec![MetadataRequestTopic {
-                name: Some(orders.clone()),
-                ..Default::default()
-            }]),
-            ..Default::default()
-        };
-        greedy.ask(&make, 12, 1000).await.expect("an answer");
+        let made = greedy.ask(&make(&orders), 12, 1000).await;
+        made.expect("an answer");
         pause(&env, 1000).await;
         // Each waits for records, and is large.
-        let wait = FetchRequest {
-            topics: vec![FetchTopic {
-                topic: orders,
-                partitions: vec![FetchPartition {
-                    partition_max_bytes: 1000,
-                    ..Default::default()
-                }],
-                ..Default::default()
-            }],
-            max_wait_ms: 300_000,
-            min_bytes: 1,
-            max_bytes: 1000,
-            session_epoch: -1,
-            ..Default::default()
-        };
+        let wait = await_a_record(&orders, 300_000);
         env.spawner().spawn("greedy", async move {
             let request = longer(frame(&wait, 12), 300 * KIB);
             while greedy.send(&request).await {}

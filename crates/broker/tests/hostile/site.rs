@@ -6,13 +6,15 @@ use std::time::Duration;
 use broker::{BrokerConfig, Limits, ListenerConfig, Node};
 use bytes::{Buf, Bytes};
 use env::{Clock, Connection, Either, Env, Network, OpenMode, race};
-use protocol::Request;
+use protocol::fetch_request::{FetchPartition, FetchTopic};
+use protocol::metadata_request::MetadataRequestTopic;
+use protocol::{FetchRequest, MetadataRequest, Request, Str};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use types::BrokerId;
 use world::network::SimConnection;
 use world::{NodeId, Profile, SimEnv, World};
 
-use crate::machine::{Descriptors, Machine};
+use crate::machine::{Descriptors, Machine, machine};
 
 /// The port that clients use unless they say otherwise.
 pub const PORT: u16 = 9092;
@@ -74,7 +76,7 @@ impl Site {
         let files = descriptors.clone();
         let broker = world.start_node("broker", move |env| {
             let (config, running) = (config.clone(), running.clone());
-            let machine = Machine::new(env, files.clone());
+            let machine = machine(env, files.clone());
             async move {
                 let node = Node::start(machine, config).await.expect("it starts");
                 *running.lock().unwrap() = Some(node);
@@ -285,6 +287,36 @@ pub async fn pause(env: &SimEnv, ms: i64) {
 pub fn frame<R: Request>(request: &R, version: i16) -> Vec<u8> {
     let chunks = protocol::encode_request(7, Some("test"), request, version).expect("it encodes");
     chunks.concat()
+}
+
+/// Asks for a topic, and makes it.
+pub fn make(topic: &Str) -> MetadataRequest {
+    MetadataRequest {
+        topics: Some(vec![MetadataRequestTopic {
+            name: Some(topic.clone()),
+            ..Default::default()
+        }]),
+        ..Default::default()
+    }
+}
+
+/// Waits for the first record of a topic, for so long.
+pub fn await_a_record(topic: &Str, max_wait_ms: i32) -> FetchRequest {
+    FetchRequest {
+        topics: vec![FetchTopic {
+            topic: topic.clone(),
+            partitions: vec![FetchPartition {
+                partition_max_bytes: 1000,
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+        max_wait_ms,
+        min_bytes: 1,
+        max_bytes: 1000,
+        session_epoch: -1,
+        ..Default::default()
+    }
 }
 
 /// The first eight bytes of a request that will be `size` bytes long.

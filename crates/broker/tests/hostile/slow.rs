@@ -1,10 +1,8 @@
 //! Clients that are slow, or silent, or do not listen.
 
-use protocol::fetch_request::{FetchPartition, FetchTopic};
-use protocol::metadata_request::MetadataRequestTopic;
-use protocol::{ApiKey, ApiVersionsRequest, FetchRequest, MetadataRequest, Str};
+use protocol::{ApiKey, ApiVersionsRequest, MetadataRequest, Str};
 
-use crate::site::{Heard, Site, Wire, announce, frame, head, limits};
+use crate::site::{Heard, Site, Wire, announce, await_a_record, frame, head, limits, make};
 
 const KIB: usize = 1024;
 
@@ -172,30 +170,10 @@ fn who_leaves_while_an_answer_is_awaited_is_not_waited_for() {
     );
     site.client(|env| async move {
         let orders = Str::from("orders");
-        let make = MetadataRequest {
-            topics: Some(vec![MetadataRequestTopic {
-                name: Some(orders.clone()),
-                ..Default::default()
-            }]),
-            ..Default::default()
-        };
-        let wait = FetchRequest {
-            topics: vec![FetchTopic {
-                topic: orders,
-                partitions: vec![FetchPartition {
-                    partition_max_bytes: 1000,
-                    ..Default::default()
-                }],
-                ..Default::default()
-            }],
-            max_wait_ms: i32::MAX,
-            min_bytes: 1,
-            max_bytes: 1000,
-            session_epoch: -1,
-            ..FetchRequest::default()
-        };
+        let wait = await_a_record(&orders, i32::MAX);
         let mut wire = Wire::connect(&env).await;
-        wire.ask(&make, 12, 1000).await.expect("an answer");
+        let made = wire.ask(&make(&orders), 12, 1000).await;
+        made.expect("an answer");
         wire.pause(1000).await;
         wire.send(&frame(&wait, 12)).await;
         assert_eq!(wire.hear(10_000).await, Heard::Nothing, "it waits");

@@ -24,7 +24,7 @@ pub mod topic;
 pub mod validate;
 
 pub use key::{ConfigKey, Importance, Kind, Status, Update, Valid, Value};
-pub use suggest::suggest;
+pub use suggest::{distance, suggest};
 
 /// Whose keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,20 +5,26 @@ use super::{Scope, keys};
 /// The key whose name is nearest to a misspelt one, if any is near.
 #[must_use]
 pub fn suggest(scope: Scope, name: &str) -> Option<&'static str> {
-    // A name of any length comes in with requests: comparing a very long one is work for nothing.
-    if name.len() > 100 {
-        return None;
-    }
     let far = 2 + name.len() / 8;
     (keys(scope).iter())
-        .map(|key| (distance(key.name.as_bytes(), name.as_bytes()), key.name))
+        .filter_map(|key| Some((distance(key.name, name)?, key.name)))
         .filter(|(distance, _)| *distance <= far)
         .min()
         .map(|(_, name)| name)
 }
 
-/// How many bytes must be inserted, removed or replaced (Levenshtein).
-fn distance(a: &[u8], b: &[u8]) -> usize {
+/// The longest name that is compared. One of any length comes in with requests, and comparing it is work for
+/// nothing.
+const LONGEST: usize = 100;
+
+/// How many bytes of `known` must be inserted, removed or replaced to make `asked` of it (Levenshtein). Nothing
+/// if `asked` is longer than any name.
+#[must_use]
+pub fn distance(known: &str, asked: &str) -> Option<usize> {
+    let (a, b) = (known.as_bytes(), asked.as_bytes());
+    if b.len() > LONGEST {
+        return None;
+    }
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
         let mut diagonal = row[0];
@@ -29,7 +35,7 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
             row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
         }
     }
-    row[b.len()]
+    row.last().copied()
 }
 
 #[cfg(test)]
@@ -48,6 +54,7 @@ mod tests {
             Some("advertised.listeners")
         );
         assert_eq!(suggest(Scope::Topic, "something.else.entirely"), None);
-        assert_eq!(distance(b"kitten", b"sitting"), 3);
+        assert_eq!(suggest(Scope::Topic, &"retention.ms".repeat(10)), None);
+        assert_eq!(distance("kitten", "sitting"), Some(3));
     }
 }

@@ -10,12 +10,11 @@ use rand_core::Rng;
 use storage::dir::LogDir;
 use types::{ClusterId, Uuid};
 
-use crate::cli::key_value;
 use crate::connect;
 use crate::exit::{self, Exit, Failure};
 use crate::output::{self, Output, rows};
 use crate::settings::machine::Machine;
-use crate::settings::{Settings, node};
+use crate::settings::{Sources, node};
 
 /// Format a data directory: give it to a node of a cluster.
 ///
@@ -45,17 +44,8 @@ pub(crate) struct Format {
     /// Only print a new id.
     #[arg(long, exclusive = true)]
     random_id: bool,
-    /// The configuration file that `serve` will read.
-    #[arg(
-        long,
-        env = "OTTLA_CONFIG",
-        hide_env_values = true,
-        value_name = "FILE"
-    )]
-    config: Option<PathBuf>,
-    /// A setting that `serve` will be given.
-    #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = key_value)]
-    settings: Vec<(String, String)>,
+    #[command(flatten)]
+    sources: Sources,
 }
 
 rows! {
@@ -89,18 +79,12 @@ pub(crate) fn run(args: &Format, output: Output) -> Result<Exit> {
         output::value(output, &FreshId { id: id.clone() }, &id)?;
         return Ok(Exit::Ok);
     }
-    let mut told = args.settings.clone();
-    if let Some(data) = &args.data {
-        told.push(("log.dirs".to_owned(), data.display().to_string()));
-    }
-    if let Some(node) = args.node_id {
-        told.push(("node.id".to_owned(), node.to_string()));
-    }
-    if let Some(cluster) = args.cluster_id {
-        told.push(("cluster.id".to_owned(), cluster.to_string()));
-    }
-    let settings = Settings::gather(args.config.as_deref(), std::env::vars(), &told)
-        .map_err(exit::configuration)?;
+    let data = args.data.as_ref();
+    let settings = args.sources.gather(&[
+        ("log.dirs", data.map(|dir| dir.display().to_string())),
+        ("node.id", args.node_id.map(|id| id.to_string())),
+        ("cluster.id", args.cluster_id.map(|id| id.to_string())),
+    ])?;
     settings.check(false).map_err(exit::configuration)?;
     let config = node::broker_config(&settings, 1, Machine::this()).map_err(exit::configuration)?;
     let dir = config.log_dir.clone();

@@ -12,7 +12,7 @@ use crate::cli::Serve;
 use crate::exit::{self, Exit, Failure};
 use crate::output::{self, Output, rows};
 use crate::settings::machine::Machine;
-use crate::settings::{Settings, node};
+use crate::settings::node;
 
 /// How long a stopping node may take to close its logs.
 const STOP_PATIENCE_MS: i64 = 30_000;
@@ -20,15 +20,12 @@ const STOP_PATIENCE_MS: i64 = 30_000;
 /// Runs a node.
 pub(crate) fn run(args: &Serve, output: Output) -> Result<Exit> {
     let started = Instant::now();
-    let mut told = args.settings.clone();
-    if let Some(listen) = &args.listen {
-        told.push(("listeners".to_owned(), format!("PLAINTEXT://{listen}")));
-    }
-    if let Some(data) = &args.data {
-        told.push(("log.dirs".to_owned(), data.display().to_string()));
-    }
-    let settings = Settings::gather(args.config.as_deref(), std::env::vars(), &told)
-        .map_err(exit::configuration)?;
+    let listen = args.listen.as_ref();
+    let data = args.data.as_ref();
+    let settings = args.sources.gather(&[
+        ("listeners", listen.map(|at| format!("PLAINTEXT://{at}"))),
+        ("log.dirs", data.map(|dir| dir.display().to_string())),
+    ])?;
     for warning in settings.check(args.lenient).map_err(exit::configuration)? {
         tracing::warn!("{warning}");
     }

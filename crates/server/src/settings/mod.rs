@@ -15,7 +15,39 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use clap::Args;
 use metadata::configs::validate::{self, Problem};
+
+use crate::cli::key_value;
+use crate::exit;
+
+/// Where a node's settings are said, but for the environment: what `serve` takes, and what takes the same.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Sources {
+    /// A configuration file: Kafka's server.properties, or ottla.toml.
+    #[arg(
+        long,
+        env = "OTTLA_CONFIG",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
+    config: Option<PathBuf>,
+    /// A setting, stronger than the file and the environment.
+    #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = key_value)]
+    settings: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// Gathers all that is said, here and in the environment; `told`, by options of their own, is the strongest.
+    pub(crate) fn gather(&self, told: &[(&str, Option<String>)]) -> Result<Settings> {
+        let mut command_line = self.settings.clone();
+        for (key, value) in told {
+            command_line.extend(value.clone().map(|value| ((*key).to_owned(), value)));
+        }
+        Settings::gather(self.config.as_deref(), std::env::vars(), &command_line)
+            .map_err(exit::configuration)
+    }
+}
 
 /// Where a value was said.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -73,13 +73,7 @@ impl DiskState {
             } => {
                 if *create
                     && self.tree.lookup(path).is_err()
-                    && let Err(error) = self.faults.no_space.check(
-                        &mut self.rng,
-                        now,
-                        self.used,
-                        self.capacity,
-                        &mut self.faults.strikes,
-                    )
+                    && let Err(error) = self.room_for_a_name(now)
                 {
                     return (Err(error), 0);
                 }
@@ -92,13 +86,7 @@ impl DiskState {
                 (opened.map(Reply::Opened), 0)
             }
             Request::Rename { from, to } => {
-                if let Err(error) = self.faults.no_space.check(
-                    &mut self.rng,
-                    now,
-                    self.used,
-                    self.capacity,
-                    &mut self.faults.strikes,
-                ) {
+                if let Err(error) = self.room_for_a_name(now) {
                     return (Err(error), 0);
                 }
                 let renamed = self.tree.rename(from, to);
@@ -112,13 +100,7 @@ impl DiskState {
             Request::RemoveDir { path } => done(self.remove(path, EntryKind::Directory)),
             Request::CreateDirAll { path } => {
                 if self.tree.lookup(path).is_err()
-                    && let Err(error) = self.faults.no_space.check(
-                        &mut self.rng,
-                        now,
-                        self.used,
-                        self.capacity,
-                        &mut self.faults.strikes,
-                    )
+                    && let Err(error) = self.room_for_a_name(now)
                 {
                     return (Err(error), 0);
                 }
@@ -347,6 +329,19 @@ impl DiskState {
             self.used += missing;
             file.write(at, buffer.clone());
             at += buffer.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Fails if there is no room for another name, or the disk is told to say so.
+    fn room_for_a_name(&mut self, now: u64) -> io::Result<()> {
+        let strikes = &mut self.faults.strikes;
+        if self.used >= self.capacity {
+            strikes.hit_and_tell("disk-full");
+            return Err(os_error(libc::ENOSPC));
+        }
+        if self.faults.no_space.strikes(&mut self.rng, now, strikes) {
+            return Err(os_error(libc::ENOSPC));
         }
         Ok(())
     }

@@ -1,8 +1,5 @@
 //! A disk that is full, for as long as it is.
 
-use std::io;
-
-use crate::disk::os_error;
 use crate::profile::DiskProfile;
 use crate::seed::{ChaCha8Rng, Draw};
 use crate::strikes::Strikes;
@@ -47,24 +44,5 @@ impl NoSpace {
             told.hit_and_tell("disk-no-space");
         }
         full
-    }
-
-    /// For calls that need room for a name.
-    pub(crate) fn check(
-        &mut self,
-        rng: &mut ChaCha8Rng,
-        now: u64,
-        used: u64,
-        capacity: u64,
-        told: &mut Strikes,
-    ) -> io::Result<()> {
-        if used >= capacity {
-            told.hit_and_tell("disk-full");
-            return Err(os_error(libc::ENOSPC));
-        }
-        if self.strikes(rng, now, told) {
-            return Err(os_error(libc::ENOSPC));
-        }
-        Ok(())
     }
 }

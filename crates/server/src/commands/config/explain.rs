@@ -1,17 +1,14 @@
 //! `ottla config explain`: a setting, every place that says something of it, and which one won.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use clap::Args;
 use metadata::configs::resolve::{broker_key_of_topic_key, family};
 use metadata::configs::{self, ConfigKey, Importance, Scope, Status, Update};
 
-use crate::cli::key_value;
-use crate::exit::{self, Exit, Failure};
+use crate::exit::{Exit, Failure};
 use crate::output::{self, Output, rows};
 use crate::settings::machine::Machine;
-use crate::settings::{Settings, node};
+use crate::settings::{Settings, Sources, node};
 
 /// A setting: what it does, what it takes, every place that says something of it, and which one wins.
 ///
@@ -28,17 +25,8 @@ Replaces: reading the documentation; kafka-configs.sh --describe --all shows syn
 pub(crate) struct ExplainKey {
     /// The key.
     key: String,
-    /// The configuration file that `serve` would read.
-    #[arg(
-        long,
-        env = "OTTLA_CONFIG",
-        hide_env_values = true,
-        value_name = "FILE"
-    )]
-    config: Option<PathBuf>,
-    /// A setting that `serve` would be given.
-    #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = key_value)]
-    settings: Vec<(String, String)>,
+    #[command(flatten)]
+    sources: Sources,
 }
 
 rows! {
@@ -84,8 +72,7 @@ rows! {
 
 /// Explains a key.
 pub(crate) fn run(args: &ExplainKey, output: Output) -> Result<Exit> {
-    let settings = Settings::gather(args.config.as_deref(), std::env::vars(), &args.settings)
-        .map_err(exit::configuration)?;
+    let settings = args.sources.gather(&[])?;
     let explained = keys(args.key.trim(), &settings);
     if explained.is_empty() {
         let key = &args.key;

@@ -113,7 +113,7 @@ fn suggest(what: &str) -> Option<String> {
     let upper = what.to_uppercase().replace('-', "_");
     let names = ErrorCode::all().map(ErrorCode::name);
     let error = names
-        .map(|name| (distance(name, &upper), name))
+        .filter_map(|name| Some((configs::distance(name, &upper)?, name)))
         .min()
         .filter(|(distance, name)| *distance <= 2 + name.len() / 6)
         .map(|(_, name)| name.to_owned());
@@ -134,23 +134,6 @@ fn suggest(what: &str) -> Option<String> {
     } else {
         error.or_else(key)
     }
-}
-
-/// How many letters must be inserted, removed or replaced.
-pub(crate) fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    let b = &b[..b.len().min(100)];
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

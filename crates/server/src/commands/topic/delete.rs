@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use clap::Args;
 use client::admin::TopicRef;
-use client::{Admin, Isolation, OffsetSpec, Topic, TopicPartition};
+use client::{Admin, Isolation, Topic, TopicPartition};
 use env_tokio::TokioEnv;
 use jiff::Timestamp;
 use types::Offset;
@@ -173,13 +173,7 @@ pub(super) async fn delete(
 async fn weigh(admin: &mut Admin<TokioEnv>, topic: &Topic, dry_run: bool) -> Result<Deleted> {
     let partitions = partitions_of(topic, &[])?;
     let ends = range::ends(admin, &partitions, Isolation::ReadUncommitted).await?;
-    let last = range::look_up(
-        admin,
-        &partitions,
-        OffsetSpec::MaxTimestamp,
-        Isolation::ReadUncommitted,
-    )
-    .await?;
+    let newest = range::newest(admin, &partitions).await?;
     let dirs = admin
         .describe_log_dirs(&[], Some(&partitions))
         .await
@@ -200,11 +194,7 @@ async fn weigh(admin: &mut Admin<TokioEnv>, topic: &Topic, dry_run: bool) -> Res
         partitions: topic.partitions.len(),
         bytes: size,
         records: ends.values().map(|ends| ends.end - ends.start).sum(),
-        last_timestamp: last
-            .values()
-            .filter_map(|found| found.timestamp)
-            .max()
-            .map(|at| Time(at.0)),
+        last_timestamp: newest.into_values().max().map(Time),
         dry_run,
     })
 }

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use client::admin::{ConfigChange, NewTopic, Resource, ResourceKind};
 use client::{Admin, Topic, TopicPartition};
 use env_tokio::TokioEnv;
+use metadata::configs;
 use protocol::Str;
 use types::ErrorCode;
 
@@ -336,7 +337,7 @@ pub(crate) async fn find(
 /// The name that is nearest to a misspelt one, if any is near.
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let (distance, near) = known
-        .map(|other| (crate::commands::explain::distance(other, name), other))
+        .filter_map(|other| Some((configs::distance(other, name)?, other)))
         .min()?;
     (distance <= 1 + name.len() / 5).then_some(near)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use clap::Args;
 use client::admin::Resource;
-use client::{Admin, Isolation, OffsetSpec, Topic, TopicPartition};
+use client::{Admin, Isolation, Topic, TopicPartition};
 use env_tokio::TokioEnv;
 use jiff::Timestamp;
 
@@ -272,13 +272,7 @@ pub(super) async fn offsets(
         tally.done();
     }
     let ends = range::ends(admin, &partitions, isolation).await?;
-    let last = range::look_up(
-        admin,
-        &partitions,
-        OffsetSpec::MaxTimestamp,
-        Isolation::ReadUncommitted,
-    )
-    .await?;
+    let newest = range::newest(admin, &partitions).await?;
     let at = match point {
         Some(point) => range::resolve(admin, &ends, point, isolation).await?,
         None => BTreeMap::new(),
@@ -290,10 +284,7 @@ pub(super) async fn offsets(
         end: *end,
         records: end - start,
         at: at.get(partition).copied(),
-        max_timestamp: last
-            .get(partition)
-            .and_then(|found| found.timestamp)
-            .map(|at| Time(at.0)),
+        max_timestamp: newest.get(partition).copied().map(Time),
     };
     let rows: Vec<Offsets> = ends.iter().map(row).collect();
     if !rows.is_empty() {
