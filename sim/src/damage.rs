@@ -9,10 +9,16 @@
 //! * [`Marks::hides`]: a write went elsewhere, is not seen for a while, or was turned to garbage. With one
 //!   copy nobody can tell such a write from one that never was, so the end of the log may be gone unseen,
 //!   and its offsets be given out again.
+//!
+//! Damage to what only repeats what the log says ([`DERIVED`]) excuses nothing: it is to be noticed, and made
+//! anew from the records.
 
 use std::collections::BTreeMap;
 
 use world::{Harm, HarmKind, HarmLog};
+
+/// The files that are made from the records, by how their names end.
+pub const DERIVED: [&str; 4] = [".index", ".timeindex", ".txnindex", ".snapshot"];
 
 /// What befell some files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +83,9 @@ impl Damage {
     fn note(&mut self, harm: &Harm) {
         // A disk that was away comes back as it was.
         if harm.kind == HarmKind::Swapped {
+            return;
+        }
+        if DERIVED.iter().any(|end| harm.path.ends_with(end)) {
             return;
         }
         let mut names = harm.path.split('/').filter(|name| !name.is_empty());
@@ -164,6 +173,16 @@ mod tests {
         let (none, some, hides) = ((false, false), (true, false), (true, true));
         assert_eq!(note("", HarmKind::BitRot), [none; 5]);
         assert_eq!(note("/", HarmKind::Swapped), [none; 5]);
+        for end in DERIVED {
+            for kind in [
+                HarmKind::BitRot,
+                HarmKind::StaleRead,
+                HarmKind::MisdirectedHere,
+            ] {
+                let path = format!("/data/load-0-1/00000000000000000000{end}");
+                assert_eq!(note(&path, kind), [none; 5], "{path}");
+            }
+        }
         assert_eq!(
             note("/data/load-0-1/00000000000000000000.log", HarmKind::BitRot),
             [some, none, some, none, none]
