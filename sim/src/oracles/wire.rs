@@ -29,10 +29,11 @@ impl Wire {
         }
     }
 
-    /// Requests that wait for their answers.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.expected.len()
+    /// Nothing came for so long that nothing will. Only a connection that was closed owes nothing.
+    pub fn silent(&self, closed: bool, judge: &mut Judge) {
+        judge.check("W2", closed || self.expected.is_empty(), || {
+            format!("{:?} were asked and never answered", self.expected)
+        });
     }
 }
 
@@ -64,6 +65,19 @@ mod tests {
         assert_eq!(verdict(&[1, 2]), None);
         assert_eq!(verdict(&[2]), Some("W1"));
         assert_eq!(verdict(&[1, 2, 3]), Some("W2"));
+        let silent = |answers: &[i32], closed| {
+            let (mut wire, mut judge) = (Wire::default(), Judge::default());
+            wire.sent(1);
+            wire.sent(2);
+            for answer in answers {
+                wire.answered(*answer, &mut judge);
+            }
+            wire.silent(closed, &mut judge);
+            judge.violation.map(|violation| violation.invariant)
+        };
+        assert_eq!(silent(&[1, 2], false), None);
+        assert_eq!(silent(&[1], true), None);
+        assert_eq!(silent(&[1], false), Some("W2"));
         let mut judge = Judge::default();
         understood(Err("half a frame"), &mut judge);
         assert_eq!(judge.violation.map(|v| v.invariant), Some("W2"));

@@ -14,7 +14,7 @@ use records::Batches;
 use types::ErrorCode;
 use world::SimEnv;
 
-use super::{Client, consume, group};
+use super::{Client, consume, group, hostile};
 use crate::history::{Audit, TopicFacts, partition_of, stamps_of};
 use crate::oracles::admin::Found;
 use crate::oracles::producer::Sequenced;
@@ -63,6 +63,7 @@ pub async fn run(
         look_at_topics(&client, offsets_partitions).await;
         look_for_the_deleted(&client, &mut cluster).await;
     }
+    hostile::one_answer_each(&client).await;
     client.history.finish(&client.name);
 }
 

@@ -1,5 +1,6 @@
 //! A client that sends rubbish, half frames and many requests at once. The broker may hang up; it may not
-//! fall over, answer out of order or answer nonsense.
+//! fall over, answer out of order or answer nonsense. Once nothing breaks any more it may not hang up on
+//! requests that make sense either, and owes an answer to each.
 
 use bytes::{Buf, Bytes, BytesMut};
 use env::entropy::ChaCha8Rng;
@@ -34,6 +35,55 @@ pub async fn run(client: Client, spec: scenario::Hostile) {
     client.history.finish(&client.name);
 }
 
+/// How long the broker may take over a pipeline in peace, in ms.
+const ANSWERS_MS: i64 = 60_000;
+/// How often a pipeline is tried on which the broker hangs up.
+const PIPELINES_MAX: u32 = 3;
+/// How long somebody listens for an answer too many, in ms.
+const EXTRA_MS: i64 = 500;
+
+/// Many requests at once in peace: each is answered, once. Not judged if the broker cannot be reached or its
+/// process ends meanwhile, which the connection shows.
+pub async fn one_answer_each(client: &Client) {
+    let mut dice = client.dice();
+    let mut hung_up = 0;
+    for _ in 0..PIPELINES_MAX {
+        let Ok(connection) = client.env.network().connect("broker", 9092).await else {
+            client.sleep_ms(100).await;
+            continue;
+        };
+        let (mut reader, mut writer) = connection.split();
+        let mut wire = Wire::default();
+        let clock = client.env.clock();
+        let until = clock.mono().after_ms(ANSWERS_MS);
+        let answers = pipeline(client, &mut dice, &mut wire, &mut reader, &mut writer);
+        let closed = match race(answers, clock.sleep_until(until)).await {
+            Either::First(Heard::All) => {
+                let until = clock.mono().after_ms(EXTRA_MS);
+                let extra = race(read_frame(&mut reader), clock.sleep_until(until)).await;
+                if let Either::First(Some(_)) = extra {
+                    let mut inner = client.history.lock();
+                    wire.answered(-1, &mut inner.judge);
+                }
+                false
+            }
+            Either::First(Heard::Closed) => true,
+            Either::Second(()) => false,
+        };
+        wire.silent(closed, &mut client.history.lock().judge);
+        if !closed {
+            client.history.exercised("pipeline-answered");
+            return;
+        }
+        client.history.exercised("pipeline-hung-up");
+        hung_up += 1;
+    }
+    // Once it may be a process that ended; now and again it is the answer that is missing.
+    client.history.judge("W2", hung_up < PIPELINES_MAX, || {
+        format!("the broker hung up on {hung_up} good pipelines in a row")
+    });
+}
+
 async fn visit(client: &Client, dice: &mut ChaCha8Rng) {
     let Ok(connection) = client.env.network().connect("broker", 9092).await else {
         return;
@@ -41,20 +91,34 @@ async fn visit(client: &Client, dice: &mut ChaCha8Rng) {
     let (mut reader, mut writer) = connection.split();
     if dice.coin() {
         client.history.exercised("pipelined");
-        pipeline(client, dice, &mut reader, &mut writer).await;
+        let mut wire = Wire::default();
+        pipeline(client, dice, &mut wire, &mut reader, &mut writer).await;
     } else {
         client.history.exercised("rubbish");
         rubbish(client, dice, &mut reader, &mut writer).await;
     }
 }
 
+/// How the answers to a pipeline end.
+enum Heard {
+    /// With the last of them.
+    All,
+    /// The connection ended before.
+    Closed,
+}
+
 /// Many requests at once, some of which wait, so that answers could overtake each other.
-async fn pipeline<R, W>(client: &Client, dice: &mut ChaCha8Rng, reader: &mut R, writer: &mut W)
+async fn pipeline<R, W>(
+    client: &Client,
+    dice: &mut ChaCha8Rng,
+    wire: &mut Wire,
+    reader: &mut R,
+    writer: &mut W,
+) -> Heard
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let mut wire = Wire::default();
     let mut frames: Vec<Bytes> = Vec::new();
     let mut asked: Vec<Due> = Vec::new();
     let first = dice.below(1 << 30) as i32;
@@ -106,7 +170,7 @@ where
     let reads = async {
         for due in asked {
             let Some(frame) = read_frame(reader).await else {
-                return;
+                return Heard::Closed;
             };
             let header =
                 decode_response_header(&mut Reader::new(frame.clone()), due.header_version);
@@ -122,8 +186,12 @@ where
                 Err(error) => inner.judge.check("W2", false, || error.to_string()),
             }
         }
+        Heard::All
     };
-    race(reads, sends).await;
+    match race(reads, sends).await {
+        Either::First(heard) => heard,
+        Either::Second(()) => Heard::Closed,
+    }
 }
 
 /// An answer that is due.
