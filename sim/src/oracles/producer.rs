@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::TopicPartition;
+use types::{ErrorCode, TopicPartition};
 
 use super::Judge;
 use super::log::show;
@@ -29,6 +29,27 @@ pub struct Sequenced {
 #[must_use]
 pub fn after(base: i32, count: i32) -> i32 {
     ((i64::from(base) + i64::from(count)) % (i64::from(i32::MAX) + 1)) as i32
+}
+
+/// Whether a good batch may be refused with this. A broker that `forgets` may have lost what it knew of the
+/// producer. Nothing says that a batch is in the log already: where it is, a broker knows of each batch that
+/// a producer may send again.
+#[must_use]
+pub fn may_refuse(error: ErrorCode, forgets: bool) -> bool {
+    match error {
+        // The clocks of both differ by more than may be; the records are large, or segments small.
+        ErrorCode::INVALID_TIMESTAMP
+        | ErrorCode::MESSAGE_TOO_LARGE
+        | ErrorCode::RECORD_LIST_TOO_LARGE => true,
+        ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+        | ErrorCode::UNKNOWN_PRODUCER_ID
+        | ErrorCode::INVALID_PRODUCER_EPOCH => forgets,
+        // Not the batch is at fault, but the moment.
+        _ => {
+            error != ErrorCode::CORRUPT_MESSAGE
+                && (error.is_retriable() || error == ErrorCode::KAFKA_STORAGE_ERROR)
+        }
+    }
 }
 
 /// Judges the batches of a partition, in the order of the log.
@@ -125,6 +146,29 @@ mod tests {
         let wraps = |next| verdict(&[(1, 0, i32::MAX - 1, 2), (1, 0, next, 1)]);
         assert_eq!(wraps(0), None);
         assert_eq!(wraps(1), Some("P8"));
+    }
+
+    #[test]
+    fn a_good_batch_is_refused_for_a_reason() {
+        let honest = |error| [false, true].map(|forgets| may_refuse(error, forgets));
+        for error in [
+            ErrorCode::NOT_LEADER_OR_FOLLOWER,
+            ErrorCode::KAFKA_STORAGE_ERROR,
+            ErrorCode::INVALID_TIMESTAMP,
+            ErrorCode::RECORD_LIST_TOO_LARGE,
+        ] {
+            assert_eq!(honest(error), [true, true], "{error}");
+        }
+        let error = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+        assert_eq!(honest(error), [false, true]);
+        for error in [
+            ErrorCode::INVALID_RECORD,
+            ErrorCode::CORRUPT_MESSAGE,
+            ErrorCode::DUPLICATE_SEQUENCE_NUMBER,
+            ErrorCode::UNKNOWN_SERVER_ERROR,
+        ] {
+            assert_eq!(honest(error), [false, false], "{error}");
+        }
     }
 
     #[test]

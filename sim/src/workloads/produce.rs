@@ -18,7 +18,7 @@ use world::seed::Draw;
 
 use super::Client;
 use crate::history::{TopicFacts, partition_of};
-use crate::oracles::producer::after;
+use crate::oracles::producer::{after, may_refuse};
 use crate::payload::{self, Stamp};
 use crate::scenario::{self, Sending};
 
@@ -125,6 +125,15 @@ fn settle(
     match result {
         Ok(delivered) => {
             client.history.exercised("record-delivered");
+            if acks != Acks::None {
+                // Every batch that may be sent again is one of the last five of its producer.
+                let at = partition_of(topic.id, delivered.partition);
+                let mut inner = client.history.lock();
+                let hides = inner.harmed(at).hides;
+                (inner.judge).check("W3", delivered.offset.is_some() || hides, || {
+                    format!("{stamp} is said to be in the log, and nobody knows where")
+                });
+            }
             if let Some(offset) = delivered.offset {
                 let at = partition_of(topic.id, delivered.partition);
                 client.history.acked(at, offset.0, stamp, acks == Acks::All);
@@ -132,6 +141,13 @@ fn settle(
         }
         Err(failed) => {
             client.judge(&failed.error);
+            if let Some(code) = failed.error.code() {
+                // What follows from a batch that failed the client's producer says itself, with the code of
+                // a broker that has forgotten it.
+                client.history.judge("W3", may_refuse(code, true), || {
+                    format!("{stamp}, of a good batch, was refused: {}", code.name())
+                });
+            }
             client.history.exercised("record-failed");
             if failed.outcome == Outcome::NotDone {
                 client.history.lock().ledger.refused(stamp);
@@ -296,37 +312,35 @@ async fn until_acknowledged(
             }
             // The batch is known, and so old that its place is not.
             Ok((ErrorCode::DUPLICATE_SEQUENCE_NUMBER, _)) if which != newest => {}
-            Ok((error, _)) if error.is_retriable() || error == ErrorCode::KAFKA_STORAGE_ERROR => {
+            Ok((error, _))
+                if error != ErrorCode::CORRUPT_MESSAGE
+                    && (error.is_retriable() || error == ErrorCode::KAFKA_STORAGE_ERROR) =>
+            {
                 recent[which].refused = true;
             }
             Ok((error, _)) => {
                 // What was synced is never forgotten, so neither is its sequence.
-                let lost = [
-                    ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
-                    ErrorCode::UNKNOWN_PRODUCER_ID,
-                    ErrorCode::INVALID_PRODUCER_EPOCH,
-                ];
-                if lost.contains(&error)
-                    && topic.synced
-                    && !topic.retention
-                    && !client
-                        .history
-                        .lock()
-                        .harmed(partition_of(topic.id, place.partition))
-                        .any
-                {
-                    let detail = format!(
-                        "{} refused a batch whose predecessors were acknowledged: {}",
-                        place,
+                let at = partition_of(topic.id, place.partition);
+                let forgets =
+                    !topic.synced || topic.retention || client.history.lock().harmed(at).any;
+                let sent = &recent[which];
+                let invariant = match error {
+                    ErrorCode::UNKNOWN_PRODUCER_ID => "P7",
+                    ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER | ErrorCode::INVALID_PRODUCER_EPOCH
+                        if sent.refused =>
+                    {
+                        "P6"
+                    }
+                    _ => "W3",
+                };
+                let honest = may_refuse(error, forgets);
+                client.history.judge(invariant, honest, || {
+                    format!(
+                        "{place} refused a good batch whose predecessors were acknowledged (so was it: {}): {}",
+                        sent.offset.is_some(),
                         error.name()
-                    );
-                    let invariant = match error {
-                        ErrorCode::UNKNOWN_PRODUCER_ID => "P7",
-                        _ if recent[which].refused => "P6",
-                        _ => "W3",
-                    };
-                    client.history.violated(invariant, detail);
-                }
+                    )
+                });
                 return false;
             }
             Err(error) => client.judge(&error),
