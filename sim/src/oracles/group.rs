@@ -24,8 +24,20 @@ struct Commit {
     began: u64,
     ended: Option<u64>,
     fate: Fate,
-    /// The newest generation that had a commit acknowledged when this one began.
-    newest: i32,
+}
+
+impl Commit {
+    /// Whether it was acknowledged before a moment.
+    fn is_acked_before(&self, moment: u64) -> bool {
+        self.fate == Fate::Acked && self.ended.is_some_and(|ended| ended < moment)
+    }
+}
+
+/// A generation that a group had at a moment: it never goes back, unless the group was forgotten since.
+#[derive(Clone, Copy, Debug)]
+pub struct Floor {
+    generation: i32,
+    at: u64,
 }
 
 type Slot = (String, String, i32);
@@ -49,18 +61,44 @@ pub struct Call {
     member: String,
 }
 
+/// What is known of how long a group has been without members.
+///
+/// Offsets expire so long after a group lost its last member, by the broker's wall clock, and a group without
+/// members and offsets is forgotten. When that was nobody tells; but each answer to a member proves that
+/// there was one after the request was sent.
+#[derive(Clone, Debug, Default)]
+struct Life {
+    /// The earliest that the broker's clock may have shown when the last member left.
+    low: Option<i64>,
+    /// When offsets may have expired.
+    gaps: BTreeSet<u64>,
+    /// When a member, by its id and generation, last got an answer. Between two there was no time without
+    /// members.
+    answers: BTreeMap<(String, i32), u64>,
+}
+
+/// How far the broker's clock may be beyond what was last heard of it, in ms.
+const WALL_SLACK_MS: i64 = 1_000;
+
 /// All groups.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
     clock: u64,
     next_value: i64,
     commits: BTreeMap<Slot, Vec<Commit>>,
-    /// The newest generation of each group that was told its assignment.
-    synced: BTreeMap<String, i32>,
+    /// The newest generation of each group that was told its assignment, and when.
+    synced: BTreeMap<String, Floor>,
+    /// How long offsets are kept that are not used, if they can expire in a run at all.
+    retention_ms: Option<i64>,
+    /// What the broker's wall clock showed.
+    walls: Vec<(u64, i64)>,
+    lives: BTreeMap<String, Life>,
+    /// When it was told that there is nothing: the latest moment at which the answer was given.
+    none_told: BTreeMap<Slot, u64>,
     /// The broker's process.
     process: u32,
-    /// Who had a commit acknowledged in a generation.
-    owners: BTreeMap<(Slot, i32), String>,
+    /// Who had a commit acknowledged in a generation, and when first.
+    owners: BTreeMap<(Slot, i32), (String, u64)>,
     /// The last look at each offset.
     looks: BTreeMap<Slot, Look>,
     /// When each value was first told.
@@ -78,6 +116,79 @@ impl Groups {
     /// The broker's process says something.
     pub fn process(&mut self, incarnation: u32) {
         self.process = self.process.max(incarnation);
+    }
+
+    /// Offsets may expire so long after they were last used.
+    pub fn expire_after(&mut self, retention_ms: i64) {
+        self.retention_ms = Some(retention_ms);
+    }
+
+    /// The broker's wall clock shows this.
+    pub fn wall(&mut self, wall_ms: i64) {
+        let Some(retention_ms) = self.retention_ms else {
+            return;
+        };
+        let now = self.tick();
+        self.walls.push((now, wall_ms));
+        for life in self.lives.values_mut() {
+            let low = life.low.map_or(wall_ms, |low| low.min(wall_ms));
+            life.low = Some(low);
+            if wall_ms - low + WALL_SLACK_MS >= retention_ms {
+                life.gaps.insert(now);
+            }
+        }
+    }
+
+    /// A member got an answer that only a member gets, to a request that it sent when it called.
+    pub fn lives(&mut self, call: &Call, id: &str, generation: i32) {
+        if self.retention_ms.is_none() {
+            return;
+        }
+        let now = self.tick();
+        let began = call.began;
+        // The clock was heard of last before the request was sent, and then again and again.
+        let known = self.walls.iter().rev();
+        let mut low = None::<i64>;
+        for (at, wall) in known {
+            low = Some(low.map_or(*wall, |low| low.min(*wall)));
+            if *at < began {
+                break;
+            }
+        }
+        let life = self.lives.entry(call.slot.0.clone()).or_default();
+        life.low = low;
+        let slot = (id.to_owned(), generation);
+        if let Some(last) = life.answers.insert(slot, now) {
+            life.gaps.retain(|gap| *gap < last || *gap > began);
+        }
+    }
+
+    /// Whether the offsets of a group may have expired since a moment.
+    fn may_have_expired(&self, group: &str, since: u64) -> bool {
+        let life = self.lives.get(group);
+        life.is_some_and(|life| life.gaps.range(since..).next().is_some())
+    }
+
+    /// The moment from which on a group was never forgotten: since then there has always been an offset that
+    /// had not expired.
+    fn kept_from(&self, group: &str) -> u64 {
+        if self.retention_ms.is_none() {
+            return 0;
+        }
+        let slots = self.commits.iter().filter(|(slot, _)| slot.0 == group);
+        let acked = slots
+            .flat_map(|(_, commits)| commits)
+            .filter(|commit| commit.fate == Fate::Acked)
+            .filter(|commit| !self.may_have_expired(group, commit.began));
+        acked
+            .filter_map(|commit| commit.ended)
+            .min()
+            .unwrap_or(u64::MAX)
+    }
+
+    /// A request of a member begins.
+    pub fn begin_beat(&mut self, group: &str) -> Call {
+        self.begin_fetch(group, "", 0)
     }
 
     /// A group's leader was told its members, with their instances.
@@ -114,15 +225,12 @@ impl Groups {
         let slot = (group.to_owned(), topic.to_owned(), partition);
         let began = self.tick();
         let commits = self.commits.entry(slot.clone()).or_default();
-        let acked = commits.iter().filter(|c| c.fate == Fate::Acked);
-        let newest = acked.map(|c| c.generation).max().unwrap_or(i32::MIN);
         commits.push(Commit {
             value,
             generation,
             began,
             ended: None,
             fate: Fate::Unknown,
-            newest,
         });
         let index = commits.len() - 1;
         Call {
@@ -144,22 +252,32 @@ impl Groups {
         commit.ended = (fate != Fate::Unknown).then_some(ended);
         let commit = *commit;
         if fate == Fate::Acked {
-            judge.check("G4", commit.generation >= commit.newest, || {
+            let (group, topic, partition) = &call.slot;
+            let kept = self.kept_from(group);
+            let before = self.commits[&call.slot].iter().filter(|before| {
+                before.is_acked_before(commit.began) && before.ended.is_some_and(|at| at >= kept)
+            });
+            let floor = before.map(|before| before.generation).max();
+            let floor = floor.unwrap_or(i32::MIN);
+            judge.check("G4", commit.generation >= floor, || {
                 format!(
-                    "group {}: a commit of generation {} was accepted after one of {}",
-                    call.slot.0, commit.generation, commit.newest
+                    "group {group}: a commit of generation {} was accepted after one of {floor}",
+                    commit.generation
                 )
             });
-            let (group, topic, partition) = &call.slot;
             let slot = (call.slot.clone(), commit.generation);
-            let owner = self.owners.entry(slot);
-            let owner = owner.or_insert_with(|| call.member.clone());
-            judge.check("G1", *owner == call.member, || {
+            let owner = self.owners.get(&slot).cloned();
+            let owner = owner.filter(|(_, at)| *at >= kept);
+            let other = owner.as_ref().filter(|(owner, _)| *owner != call.member);
+            judge.check("G1", other.is_none(), || {
                 format!(
-                    "group {group} generation {}: {topic}-{partition} is {owner}'s and {}'s",
+                    "group {group} generation {}: {topic}-{partition} is {other:?}'s and {}'s",
                     commit.generation, call.member
                 )
             });
+            if owner.is_none() {
+                self.owners.insert(slot, (call.member.clone(), ended));
+            }
         }
     }
 
@@ -174,8 +292,8 @@ impl Groups {
         }
     }
 
-    /// A committed offset was told; -1 for none.
-    pub fn end_fetch(&mut self, call: &Call, value: i64, judge: &mut Judge) {
+    /// A committed offset was told; -1 for none. Says whether there was one that has expired.
+    pub fn end_fetch(&mut self, call: &Call, value: i64, judge: &mut Judge) -> bool {
         let now = self.tick();
         let slot = (call.slot.clone(), value);
         self.told.entry(slot).or_insert(now);
@@ -183,19 +301,27 @@ impl Groups {
         let none = Vec::new();
         let commits = self.commits.get(&call.slot).unwrap_or(&none);
         let (group, topic, partition) = &call.slot;
-        let before = |commit: &&Commit| {
-            commit.fate == Fate::Acked && commit.ended.is_some_and(|ended| ended < call.began)
-        };
+        let before = |commit: &&Commit| commit.is_acked_before(call.began);
         let Some(found) = commits.iter().find(|commit| commit.value == value) else {
-            let lost = commits.iter().rfind(before);
+            let known = commits.iter().rfind(before);
+            let lost = known.filter(|lost| !self.may_have_expired(group, lost.began));
             let id = if value == -1 { "G7" } else { "G5" };
             judge.check(id, value == -1 && lost.is_none(), || {
                 format!(
                     "group {group} has {value} for {topic}-{partition}, acknowledged was {lost:?}"
                 )
             });
-            return;
+            let expired = known.is_some() && lost.is_none();
+            self.none_told.insert(call.slot.clone(), now);
+            return expired;
         };
+        // What expired stays so.
+        let gone = self.none_told.get(&call.slot).copied();
+        let gone =
+            gone.filter(|told| *told < call.began && found.ended.is_some_and(|at| at < *told));
+        judge.check("G6", gone.is_none(), || {
+            format!("group {group} has {value} for {topic}-{partition} after it had nothing")
+        });
         judge.check("G5", found.fate != Fate::Refused, || {
             format!("group {group} has {value} for {topic}-{partition}, which was refused")
         });
@@ -211,9 +337,10 @@ impl Groups {
         });
         // Overwritten for certain: by one that began after it had ended, or by a later generation, which
         // fences it.
+        let kept = self.kept_from(group);
         let newer = commits.iter().filter(before).find(|other| {
             found.ended.is_some_and(|ended| other.began > ended)
-                || other.generation > found.generation
+                || (other.generation > found.generation && other.ended.is_some_and(|at| at >= kept))
         });
         judge.check("G5", newer.is_none(), || {
             format!(
@@ -221,6 +348,7 @@ impl Groups {
                 found.generation
             )
         });
+        false
     }
 
     /// Over a restart an offset stays what it was, unless a commit came between; and the first answer of a
@@ -242,7 +370,7 @@ impl Groups {
         let (group, topic, partition) = &call.slot;
         if last.is_none_or(|last| last.process != self.process) {
             let lost = commits.iter().find(|commit| {
-                commit.fate == Fate::Acked && commit.ended.is_some_and(|at| at < call.began)
+                commit.is_acked_before(call.began) && !self.may_have_expired(group, commit.began)
             });
             judge.check("G9", value != -1 || lost.is_none(), || {
                 format!("group {group} has nothing for {topic}-{partition} yet, but {lost:?}")
@@ -255,24 +383,37 @@ impl Groups {
             let came_between = commits.iter().any(|commit| {
                 commit.value == value && commit.ended.is_none_or(|at| at > last.began)
             });
-            judge.check("G14", value == last.value || came_between, || {
-                format!(
-                    "group {group} had {} for {topic}-{partition}, and {value} after a restart",
-                    last.value
-                )
-            });
+            let expired = value == -1 && self.may_have_expired(group, last.began);
+            judge.check(
+                "G14",
+                value == last.value || came_between || expired,
+                || {
+                    format!(
+                        "group {group} had {} for {topic}-{partition}, and {value} after a restart",
+                        last.value
+                    )
+                },
+            );
         }
     }
 
     /// The newest generation that was told its assignment: a join that begins now must not get an older
     /// one.
     #[must_use]
-    pub fn begin_join(&self, group: &str) -> i32 {
-        self.synced.get(group).copied().unwrap_or(i32::MIN)
+    pub fn begin_join(&self, group: &str) -> Option<Floor> {
+        self.synced.get(group).copied()
     }
 
     /// A join was answered.
-    pub fn end_join(&mut self, group: &str, floor: i32, generation: i32, judge: &mut Judge) {
+    pub fn end_join(
+        &mut self,
+        group: &str,
+        floor: Option<Floor>,
+        generation: i32,
+        judge: &mut Judge,
+    ) {
+        let floor = floor.filter(|floor| floor.at >= self.kept_from(group));
+        let floor = floor.map_or(i32::MIN, |floor| floor.generation);
         judge.check("G3", generation >= floor, || {
             format!("group {group} went from generation {floor} back to {generation}")
         });
@@ -299,8 +440,13 @@ impl Groups {
         judge.check("G2", known || assignment.is_empty(), || {
             format!("group {group} generation {generation}: {member} got what nobody decided")
         });
-        let newest = self.synced.entry(group.to_owned()).or_insert(generation);
-        *newest = (*newest).max(generation);
+        let at = self.tick();
+        let newest = self.synced.get(group);
+        let kept = self.kept_from(group);
+        if newest.is_none_or(|old| old.generation < generation || old.at < kept) {
+            let newest = Floor { generation, at };
+            self.synced.insert(group.to_owned(), newest);
+        }
     }
 }
 
@@ -355,6 +501,94 @@ mod tests {
             "fenced by now"
         );
         assert_eq!(judge.violation, None);
+    }
+
+    /// A commit of a member in its first generation, acknowledged.
+    fn committed(groups: &mut Groups, value: i64, judge: &mut Judge) {
+        let call = groups.begin_commit("g", "t", 0, 1, value, "m");
+        groups.lives(&call, "m-id", 1);
+        groups.end_commit(&call, Fate::Acked, judge);
+    }
+
+    #[test]
+    fn offsets_expire_when_they_may() {
+        let (mut groups, mut judge) = (Groups::default(), Judge::default());
+        groups.expire_after(60_000);
+        groups.wall(1_000);
+        committed(&mut groups, 10, &mut judge);
+        assert_eq!(fetched(&mut groups, 10), None);
+        groups.wall(40_000);
+        assert_eq!(fetched(&mut groups.clone(), -1), Some("G7"), "too early");
+        let mut later = groups.clone();
+        later.wall(61_000);
+        assert_eq!(fetched(&mut later.clone(), 10), None, "nobody looked yet");
+        assert_eq!(fetched(&mut later, -1), None);
+        assert_eq!(fetched(&mut later, 10), Some("G6"), "what is gone is gone");
+        // A jump back and forth is as long as the part that goes forth.
+        let mut jumps = groups.clone();
+        jumps.wall(-10_000);
+        jumps.wall(49_500);
+        assert_eq!(fetched(&mut jumps, -1), None);
+        // A commit begins its time anew; before that it may have expired.
+        committed(&mut groups, 11, &mut judge);
+        groups.wall(80_000);
+        assert_eq!(fetched(&mut groups.clone(), -1), Some("G7"));
+        groups.wall(101_000);
+        assert_eq!(fetched(&mut groups.clone(), -1), None);
+        assert_eq!(judge.violation, None);
+    }
+
+    #[test]
+    fn a_group_with_a_member_keeps_its_offsets() {
+        let (mut groups, mut judge) = (Groups::default(), Judge::default());
+        groups.expire_after(60_000);
+        groups.wall(0);
+        committed(&mut groups, 10, &mut judge);
+        assert_eq!(fetched(&mut groups, 10), None);
+        groups.wall(100_000);
+        let (mut same, mut other) = (groups.clone(), groups.clone());
+        let beat = same.begin_beat("g");
+        same.lives(&beat, "m-id", 1);
+        assert_eq!(fetched(&mut same, -1), Some("G7"), "it was there all along");
+        let beat = other.begin_beat("g");
+        other.lives(&beat, "another", 2);
+        assert_eq!(
+            fetched(&mut other, -1),
+            None,
+            "nobody was there for a while"
+        );
+        // Without a clock that anybody told of, nothing may expire.
+        let mut never = Groups::default();
+        never.wall(0);
+        commit(&mut never, 1, 10, Fate::Acked, &mut judge);
+        assert_eq!(fetched(&mut never, 10), None);
+        never.wall(1 << 40);
+        assert_eq!(fetched(&mut never, -1), Some("G7"));
+    }
+
+    #[test]
+    fn a_group_that_was_forgotten_begins_anew() {
+        let (mut groups, mut judge) = (Groups::default(), Judge::default());
+        groups.expire_after(60_000);
+        groups.wall(0);
+        groups.assigned("g", 7, "m", &Bytes::new(), &mut judge);
+        let call = groups.begin_commit("g", "t", 0, 7, 10, "m");
+        groups.lives(&call, "m-id", 7);
+        groups.end_commit(&call, Fate::Acked, &mut judge);
+        groups.assigned("g", 8, "m", &Bytes::new(), &mut judge);
+        let floor = groups.begin_join("g");
+        let mut kept = judge.clone();
+        groups.end_join("g", floor, 1, &mut kept);
+        assert_eq!(kept.violation.map(|v| v.invariant), Some("G3"));
+        groups.wall(70_000);
+        groups.end_join("g", floor, 1, &mut judge);
+        let call = groups.begin_commit("g", "t", 0, 1, 11, "other");
+        groups.lives(&call, "other-id", 1);
+        groups.end_commit(&call, Fate::Acked, &mut judge);
+        assert_eq!(judge.violation, None);
+        assert_eq!(fetched(&mut groups, 11), None);
+        commit(&mut groups, 0, 12, Fate::Acked, &mut judge);
+        assert_eq!(judge.violation.map(|v| v.invariant), Some("G4"));
     }
 
     #[test]

@@ -129,6 +129,7 @@ impl Member {
         let key = Str::from(self.spec.id.as_str());
         let deadline = self.cluster.deadline();
         let (id, instance, spec) = (self.id.clone(), self.instance.clone(), self.spec.clone());
+        let topic = self.topic.name.clone();
         let connection = self
             .cluster
             .coordinator(CoordinatorKind::Group, &key, client::Lane::Main, deadline)
@@ -142,7 +143,7 @@ impl Member {
             protocol_type: Str::from("consumer"),
             protocols: vec![JoinGroupRequestProtocol {
                 name: Str::from("sim"),
-                metadata: Bytes::from_static(b"subscription"),
+                metadata: subscription(&topic),
             }],
             reason: None,
         };
@@ -258,6 +259,8 @@ impl Member {
             if dice.chance(self.spec.leave_ppm) {
                 self.client.history.exercised("group-left");
                 self.leave().await;
+                // Long enough, now and then, for the group to be without members.
+                self.client.pause(dice, self.spec.rebalance_ms as u64).await;
                 return;
             }
             if dice.chance(self.spec.sleep_ppm) {
@@ -278,6 +281,10 @@ impl Member {
     }
 
     async fn beat(&mut self) -> Result<(), Error> {
+        let call = {
+            let mut inner = self.client.history.lock();
+            inner.groups.begin_beat(&self.spec.id)
+        };
         let key = Str::from(self.spec.id.as_str());
         let deadline = self.cluster.deadline();
         let (generation, id, instance) = (self.generation, self.id.clone(), self.instance.clone());
@@ -297,6 +304,10 @@ impl Member {
                 |answer| Error::check(answer.error_code, None),
             )
             .await;
+        if answer.is_ok() {
+            let mut inner = self.client.history.lock();
+            inner.groups.lives(&call, &self.id, generation);
+        }
         answer.map(|_| ()).inspect_err(|error| self.refused(error))
     }
 
@@ -382,6 +393,9 @@ impl Member {
         }
         let mut inner = self.client.history.lock();
         let inner = &mut *inner;
+        if fate == Fate::Acked {
+            inner.groups.lives(&call, &self.id, generation);
+        }
         if !inner.harmed_groups().hides {
             inner.groups.end_commit(&call, fate, &mut inner.judge);
         }
@@ -493,12 +507,27 @@ pub async fn look_at_commit(
         }
         return false;
     };
-    let mut inner = client.history.lock();
-    let inner = &mut *inner;
-    if !inner.harmed_groups().hides {
-        inner.groups.end_fetch(&call, value, &mut inner.judge);
+    let expired = {
+        let mut inner = client.history.lock();
+        let inner = &mut *inner;
+        let is_judged = !inner.harmed_groups().hides;
+        is_judged && (inner.groups).end_fetch(&call, value, &mut inner.judge)
+    };
+    if expired {
+        client.history.exercised("offset-expired");
     }
     true
+}
+
+/// What Kafka's consumers say of themselves, in version 0: the topics that they read.
+fn subscription(topic: &str) -> Bytes {
+    let mut bytes = BytesMut::new();
+    bytes.put_i16(0);
+    bytes.put_i32(1);
+    bytes.put_i16(i16::try_from(topic.len()).expect("a short name"));
+    bytes.put_slice(topic.as_bytes());
+    bytes.put_i32(-1);
+    bytes.freeze()
 }
 
 fn encode(partitions: &[i32]) -> Bytes {
