@@ -54,7 +54,6 @@ pub struct Inner {
     topics: BTreeMap<Uuid, TopicFacts>,
     by_name: BTreeMap<String, Uuid>,
     deleted_before: BTreeMap<TopicPartition, i64>,
-    doomed: BTreeSet<Uuid>,
     faulty: BTreeMap<TopicPartition, Vec<(i64, i64)>>,
     /// What of the broker's data was harmed so far.
     damage: Damage,
@@ -191,6 +190,15 @@ pub struct Asked {
     pub changes: u64,
 }
 
+/// What an answer to a fetch gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Got {
+    /// The offset after its last batch.
+    pub next: Option<i64>,
+    /// The offsets of its records.
+    pub offsets: Vec<i64>,
+}
+
 impl History {
     /// Nothing has happened. Without `sound_disk` the disk fails now and then from the start.
     #[must_use]
@@ -211,7 +219,6 @@ impl History {
                 topics: BTreeMap::new(),
                 by_name: BTreeMap::new(),
                 deleted_before: BTreeMap::new(),
-                doomed: BTreeSet::new(),
                 faulty: BTreeMap::new(),
                 damage: Damage::default(),
                 exercised: BTreeMap::new(),
@@ -263,6 +270,16 @@ impl History {
     /// Hears of the damage that is done to the broker's disk.
     pub fn follow_damage(&self, log: HarmLog) {
         self.lock().damage.follow(log);
+    }
+
+    /// What the broker's wall clock shows. To be told often, and before and after each jump.
+    pub fn broker_wall(&self, wall_ms: i64) {
+        self.lock().groups.wall(wall_ms);
+    }
+
+    /// What groups committed may expire so long after they were last used.
+    pub fn offsets_expire_after(&self, retention_ms: i64) {
+        self.lock().groups.expire_after(retention_ms);
     }
 
     /// Power was lost.
@@ -352,16 +369,7 @@ impl History {
     /// All topics of the load that are to be read back.
     #[must_use]
     pub fn topics(&self) -> Vec<TopicFacts> {
-        let inner = self.lock();
-        let kept = inner.topics.values();
-        kept.filter(|topic| !inner.doomed.contains(&topic.id))
-            .cloned()
-            .collect()
-    }
-
-    /// A topic may be gone from now on.
-    pub fn topic_doomed(&self, id: Uuid) {
-        self.lock().doomed.insert(id);
+        self.lock().topics.values().cloned().collect()
     }
 
     /// Records before `offset` may be gone from now on.
@@ -421,15 +429,23 @@ impl History {
             });
     }
 
-    /// A reader has read a partition up to `end`; `read` is what it got of it.
-    pub fn read_up_to(&self, at: TopicPartition, end: i64, read: &BTreeSet<i64>) {
+    /// A reader was told that there is nothing more of a partition from `end` on: neither an answer about it
+    /// nor its silence, in a fetch session, said that there is. `read` is what it got of it.
+    pub fn read_up_to(&self, at: TopicPartition, end: i64, asked: Asked, read: &BTreeSet<i64>) {
         let mut inner = self.lock();
         let harmed = inner.harmed(at);
         let retention = (inner.topics.get(&at.topic_id)).is_none_or(|topic| topic.retention);
-        if harmed.any || retention {
+        let inner = &mut *inner;
+        if let Some(acked) = asked.acked.filter(|_| !harmed.hides) {
+            inner.judge.check("W6", acked < end, || {
+                format!(
+                    "{at:?} has nothing from {end} on, but {acked} was acknowledged before the fetch"
+                )
+            });
+        }
+        if harmed.hides || retention {
             return;
         }
-        let inner = &mut *inner;
         let start = inner.deleted_before.get(&at).copied().unwrap_or(0);
         for offset in inner.ledger.promised(&at, end).filter(|at| *at >= start) {
             inner.judge.check("W10", read.contains(&offset), || {
@@ -438,8 +454,8 @@ impl History {
         }
     }
 
-    /// An answer to a fetch came. Gives the offset after its last batch.
-    pub fn fetched(&self, answer: &Answer) -> Option<i64> {
+    /// An answer to a fetch came.
+    pub fn fetched(&self, answer: &Answer) -> Got {
         let mut batches = Vec::new();
         let mut stamps = Vec::new();
         let mut wrong = None;
@@ -517,13 +533,18 @@ impl History {
         // Answers from before a loss may still be on their way.
         let synced = topics.get(&answer.at.topic_id).is_none_or(|t| t.synced);
         let stable = !harmed.hides && (synced || ledger.disk_is_sound());
+        let mut offsets = Vec::new();
         for (offset, stamp) in stamps {
+            offsets.push(offset);
             ledger.read(answer.at, offset, stamp, judge);
             if stable {
                 reads.record(answer.at, offset, stamp, judge);
             }
         }
-        batches.last().map(|batch| batch.last + 1)
+        Got {
+            next: batches.last().map(|batch| batch.last + 1),
+            offsets,
+        }
     }
 
     /// The end of the broken range that an offset lies in, if the broker has told of one.
@@ -558,6 +579,17 @@ impl History {
                     audit.reported
                 )
             });
+        // What begins too late is judged here: below, only what is after the start.
+        let retention = (inner.topics.get(&at.topic_id)).is_none_or(|topic| topic.retention);
+        if !retention && !harmed.hides {
+            let asked = inner.deleted_before.get(&at).copied().unwrap_or(0);
+            inner.judge.check("X10", audit.log_start <= asked, || {
+                format!(
+                    "{at:?} is read from {} on, asked was to delete before {asked}",
+                    audit.log_start
+                )
+            });
+        }
         inner.ledger.finish(
             at,
             audit.log_start,

@@ -316,6 +316,7 @@ proptest! {
             }
             Seen::LogOpened { log_start: start, log_end: end, .. } if index > 0 && end.0 > 0 => {
                 lies.push((&["L6"], opened(start.0, end.0 - 1)));
+                lies.push((&["X10"], opened(all.start + 1, end.0.max(all.start + 1))));
                 if start.0 > 0 {
                     lies.push((&["X11"], opened(start.0 - 1, end.0)));
                 }

@@ -1,12 +1,12 @@
 //! What readers and writers are told is judged as it comes: a correct answer is accepted, and each lie in it
 //! is named.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use env::Seen;
-use ottla_sim::history::{Answer, Asked, History, TopicFacts, partition_of};
-use ottla_sim::payload;
-use records::{BatchBuilder, Codec};
+use ottla_sim::history::{Answer, Asked, Audit, History, TopicFacts, partition_of, stamps_of};
+use ottla_sim::payload::{self, Stamp};
+use records::{BatchBuilder, Batches, Codec};
 use types::{NextOffset, Offset, TimestampMs, Uuid};
 use world::{Profile, SeenAt, World};
 
@@ -44,6 +44,13 @@ fn history() -> (History, Answer) {
     (history, answer)
 }
 
+fn stamps(answer: &Answer) -> BTreeMap<i64, Stamp> {
+    let first = Batches::new(answer.bytes.clone()).next();
+    let batch = first.expect("there is a batch").expect("it is whole");
+    let stamps = stamps_of(&batch).expect("its records are of a writer here");
+    stamps.into_iter().collect()
+}
+
 fn broken(history: &History) -> Option<&'static str> {
     history.violation().map(|violation| violation.invariant)
 }
@@ -56,16 +63,18 @@ fn count(history: &History, id: &str) -> u64 {
 #[test]
 fn a_correct_answer_is_accepted_and_counted() {
     let (history, answer) = history();
-    assert_eq!(history.fetched(&answer), Some(3));
-    history.read_up_to(answer.at, 3, &BTreeSet::from([0, 1, 2]));
+    let got = history.fetched(&answer);
+    assert_eq!(got.next, Some(3));
+    let read: BTreeSet<i64> = got.offsets.into_iter().collect();
+    history.read_up_to(answer.at, 3, answer.asked, &read);
     history.is_of(&facts(false), "load", ID);
     history.is_of(&facts(false), "", ID);
     history.is_of(&facts(false), "load", Uuid::ZERO);
     history.deleting_records(answer.at, 2);
     history.out_of_range(answer.at, 1);
-    history.read_up_to(answer.at, 3, &BTreeSet::from([2]));
+    history.read_up_to(answer.at, 3, answer.asked, &BTreeSet::from([2]));
     assert_eq!(broken(&history), None);
-    for id in ["W5", "W8", "W9", "W10"] {
+    for id in ["W5", "W6", "W8", "W9", "W10"] {
         assert!(count(&history, id) > 0, "{id}");
     }
 }
@@ -87,8 +96,15 @@ fn what_was_acknowledged_is_visible_to_who_asks_then() {
 #[test]
 fn nothing_is_left_out_in_silence() {
     let (history, answer) = history();
-    history.read_up_to(answer.at, 3, &BTreeSet::from([0, 2]));
+    history.read_up_to(answer.at, 3, answer.asked, &BTreeSet::from([0, 2]));
     assert_eq!(broken(&history), Some("W10"));
+    // In a session, silence about a partition says that it has nothing new.
+    let (history, answer) = self::history();
+    history.read_up_to(answer.at, 2, answer.asked, &BTreeSet::from([0, 1]));
+    assert_eq!(broken(&history), Some("W6"));
+    let (history, answer) = self::history();
+    history.read_up_to(answer.at, 2, Asked::default(), &BTreeSet::from([0, 1]));
+    assert_eq!(broken(&history), None, "it was acknowledged later");
     let (history, answer) = self::history();
     history.out_of_range(answer.at, 1);
     assert_eq!(broken(&history), Some("W8"));
@@ -100,6 +116,30 @@ fn nothing_is_left_out_in_silence() {
     history.topic_created(facts(true));
     history.out_of_range(answer.at, 1);
     assert_eq!(broken(&history), None, "retention may take it");
+}
+
+#[test]
+fn a_log_begins_where_it_may() {
+    for (start, deleted, retention, expected) in [
+        (0, 0, false, None),
+        (2, 2, false, None),
+        (1, 2, false, None),
+        (1, 0, true, None),
+        (1, 0, false, Some("X10")),
+        (3, 2, false, Some("X10")),
+    ] {
+        let (history, answer) = history();
+        history.topic_created(facts(retention));
+        history.deleting_records(answer.at, deleted);
+        let records = stamps(&answer).split_off(&start);
+        let audit = Audit {
+            log_start: start,
+            records,
+            ..Audit::default()
+        };
+        history.audited(answer.at, &audit);
+        assert_eq!(broken(&history), expected, "{start} {deleted} {retention}");
+    }
 }
 
 #[test]

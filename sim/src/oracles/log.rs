@@ -41,7 +41,7 @@ pub struct Expected {
     /// Records before this offset may have been deleted by request.
     pub deleted_before: i64,
     /// What befell its files. If that may hide its end, what was durable and committed may be gone; if it is
-    /// anything, a start that only a side file knew may be.
+    /// anything, a start that only a side file knew may be forgotten, and then the log begins earlier.
     pub harmed: Marks,
 }
 
@@ -52,14 +52,6 @@ pub struct LogOracle {
 }
 
 impl LogOracle {
-    /// The end of what was ever said to be durable.
-    #[must_use]
-    pub fn synced(&self, partition: &TopicPartition) -> NextOffset {
-        self.logs
-            .get(partition)
-            .map_or(NextOffset(0), |log| log.synced)
-    }
-
     /// How often a log was opened, cut or lost its oldest records so far: a read during which this changes
     /// is one that could see halves.
     #[must_use]
@@ -108,6 +100,16 @@ impl LogOracle {
                 "{} opens with start {start:?} after {:?}",
                 show(at),
                 log.start
+            )
+        });
+        let may_start = expected.deleted_before.max(log.start.0);
+        let may_be_cut = expected.retention || expected.harmed.hides;
+        judge.check("X10", start.0 <= may_start || may_be_cut, || {
+            format!(
+                "{} opens with start {start:?}, it was {:?}, and asked was {}",
+                show(at),
+                log.start,
+                expected.deleted_before
             )
         });
         log.start = start;
@@ -418,7 +420,7 @@ mod tests {
     #[test]
     fn each_lie_is_seen() {
         let begun = [(1, opened(0, 0)), (1, appended(0, 5))];
-        let lies: [(&str, Vec<(u32, Seen)>); 14] = [
+        let lies: [(&str, Vec<(u32, Seen)>); 16] = [
             ("L1", vec![(1, appended(6, 7))]),
             ("L10", vec![(1, synced(4)), (1, offline()), (1, synced(5))]),
             ("L10", vec![(1, offline()), (1, appended(5, 6))]),
@@ -432,6 +434,8 @@ mod tests {
             ("R8", vec![(1, high_watermark(4)), (1, high_watermark(3))]),
             ("R8", vec![(1, high_watermark(4)), (2, opened(0, 3))]),
             ("X10", vec![(1, start(4))]),
+            ("X10", vec![(1, synced(5)), (2, opened(4, 5))]),
+            ("X10", vec![(1, synced(5)), (2, opened(6, 6))]),
             ("X11", vec![(1, start(3)), (2, opened(2, 5))]),
         ];
         for (invariant, lie) in lies {

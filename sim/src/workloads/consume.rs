@@ -31,6 +31,15 @@ struct Read {
     offsets: BTreeMap<i32, BTreeSet<i64>>,
 }
 
+/// An answer, and what it answers.
+struct Fetched {
+    answer: FetchResponse,
+    /// The position of each partition.
+    asked: BTreeMap<i32, i64>,
+    /// Whether it says something of each of them; in a fetch session it says what is new.
+    is_full: bool,
+}
+
 /// Reads until the run drains and the end has been reached.
 pub async fn run(client: Client, spec: scenario::Consumer, topic: String) {
     let topic = client.topic(&topic).await;
@@ -58,14 +67,13 @@ pub async fn run(client: Client, spec: scenario::Consumer, topic: String) {
         .await;
         let mut at_end = false;
         match answer {
-            Ok((answer, asked)) => {
+            Ok(fetched) => {
                 let mut lost = Vec::new();
                 at_end = take(
                     &client,
                     &topic,
                     &mut positions,
-                    answer,
-                    &asked,
+                    fetched,
                     &mut lost,
                     &mut read,
                 );
@@ -85,8 +93,9 @@ pub async fn run(client: Client, spec: scenario::Consumer, topic: String) {
         if draining && at_end {
             for (partition, end) in &positions {
                 let got = read.offsets.entry(*partition).or_default();
+                let asked = read.asked.get(partition).copied().unwrap_or_default();
                 let at = partition_of(topic.id, *partition);
-                client.history.read_up_to(at, *end, got);
+                client.history.read_up_to(at, *end, asked, got);
             }
             break;
         }
@@ -110,7 +119,7 @@ async fn fetch(
     positions: &BTreeMap<i32, i64>,
     session: &mut Session,
     wanted: &mut BTreeMap<i32, i64>,
-) -> client::Result<(FetchResponse, BTreeMap<i32, i64>)> {
+) -> client::Result<Fetched> {
     let deadline = cluster.deadline();
     let place = Place::new(topic.name.as_str(), 0);
     let (leader, _) = cluster.leader(&place, deadline).await?;
@@ -180,7 +189,11 @@ async fn fetch(
         };
         wanted.clone_from(positions);
     }
-    Ok((answer, positions.clone()))
+    Ok(Fetched {
+        answer,
+        asked: positions.clone(),
+        is_full: !incremental,
+    })
 }
 
 /// Takes an answer in. Says whether every partition was read to its end.
@@ -188,16 +201,28 @@ fn take(
     client: &Client,
     topic: &TopicFacts,
     positions: &mut BTreeMap<i32, i64>,
-    answer: FetchResponse,
-    asked: &BTreeMap<i32, i64>,
+    fetched: Fetched,
     out_of_range: &mut Vec<i32>,
     read: &mut Read,
 ) -> bool {
     let mut moved = false;
+    let Fetched {
+        answer,
+        asked,
+        is_full,
+    } = fetched;
     for answered in &answer.responses {
         client
             .history
             .is_of(topic, &answered.topic, answered.topic_id);
+    }
+    if is_full {
+        let told = answer.responses.iter().flat_map(|topic| &topic.partitions);
+        let told: BTreeSet<i32> = told.map(|partition| partition.partition_index).collect();
+        let untold = asked.keys().find(|partition| !told.contains(partition));
+        client.history.judge("W6", untold.is_none(), || {
+            format!("a full fetch of {topic:?} does not tell of partition {untold:?}")
+        });
     }
     for partition in answer.responses.into_iter().flat_map(|t| t.partitions) {
         let index = partition.partition_index;
@@ -213,15 +238,15 @@ fn take(
                     .records
                     .map(protocol::Records::into_bytes)
                     .unwrap_or_default();
-                let next = client.history.fetched(&Answer {
+                let got = client.history.fetched(&Answer {
                     at: partition_of(topic.id, index),
                     from,
                     high_watermark: partition.high_watermark,
                     bytes,
                     asked: read.asked.get(&index).copied().unwrap_or_default(),
                 });
-                if let Some(next) = next {
-                    read.offsets.entry(index).or_default().extend(from..next);
+                read.offsets.entry(index).or_default().extend(got.offsets);
+                if let Some(next) = got.next {
                     client.history.exercised("records-read");
                     *position = next;
                     moved = true;
