@@ -334,6 +334,11 @@ fn drive(world: &mut World, scenario: &Scenario, history: &History) -> Result<()
     });
     history.follow_damage(world.harm_log(broker));
     let clients = add_clients(world, scenario, history);
+    let minutes = (scenario.cluster.configs.get("offsets.retention.minutes"))
+        .and_then(|minutes| minutes.parse::<i64>().ok());
+    if let Some(minutes) = minutes {
+        history.offsets_expire_after(minutes * 60_000);
+    }
     let site = Site {
         broker,
         clients: Arc::new(clients),
@@ -400,6 +405,10 @@ fn drive(world: &mut World, scenario: &Scenario, history: &History) -> Result<()
 
 /// What happens to the broker before everything is read back.
 fn end(world: &mut World, scenario: &Scenario, site: &Site) -> Result<(), Failure> {
+    if scenario.last_jump_ms != 0 {
+        site.jump_broker_wall(world, scenario.last_jump_ms);
+        turn(world, &site.history, 500, |_| false)?;
+    }
     match scenario.ending {
         Ending::Nothing => return Ok(()),
         Ending::CleanRestart => site.stop_cleanly(world, 30_000, 10),

@@ -18,6 +18,9 @@ pub struct Scenario {
     pub drain_ms: u64,
     /// How the run ends: what happens to the broker before everything is read back.
     pub ending: Ending,
+    /// How far the broker's wall clock jumps before that, when all clients have finished, in ms.
+    #[serde(default)]
+    pub last_jump_ms: i64,
     /// The broker.
     pub cluster: Cluster,
     /// What the world does by itself.

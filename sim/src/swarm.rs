@@ -73,7 +73,9 @@ pub fn draw(seed: u64) -> Scenario {
     } else {
         Vec::new()
     };
-    let clients = producers.len() + consumers.len() + groups.len() + admins.len();
+    let members: usize = groups.iter().map(|group| group.members as usize).sum();
+    // The last one is whoever makes the topics.
+    let clients = producers.len() + consumers.len() + members + admins.len() + hostiles.len() + 1;
     let mut scenario = Scenario {
         seed,
         schedule: seed,
@@ -86,6 +88,7 @@ pub fn draw(seed: u64) -> Scenario {
             Ending::Kill,
             Ending::PowerLoss,
         ][rng.index(4)],
+        last_jump_ms: 0,
         cluster: cluster(rng),
         world,
         topics,
@@ -96,8 +99,39 @@ pub fn draw(seed: u64) -> Scenario {
         hostiles,
         faults: all_faults(seed, faults(rng, storm_ms, clients, damage), storm_ms),
     };
+    expiry(seed, &mut scenario);
     later(seed, &mut scenario);
     scenario
+}
+
+/// In some of the runs with groups their offsets expire so soon that a jump of the clock lets them, or almost.
+fn expiry(seed: u64, scenario: &mut Scenario) {
+    let mut rng = Mixer::new(seed).with("scenario").with("expiry").stream();
+    let rng = &mut rng;
+    if scenario.groups.is_empty() || !rng.chance(400_000) {
+        return;
+    }
+    let minutes = rng.magnitude(1, 10);
+    let configs = &mut scenario.cluster.configs;
+    configs.insert("offsets.retention.minutes".to_owned(), text(minutes));
+    configs.insert(
+        "offsets.retention.check.interval.ms".to_owned(),
+        text(rng.magnitude(50, 2_000)),
+    );
+    for group in &mut scenario.groups {
+        // Only what no member reads any more expires.
+        group.leave_ppm = group.leave_ppm.max(rng.magnitude(20_000, 300_000) as u32);
+    }
+    for _ in 0..1 + rng.below(4) {
+        let by_ms = (minutes * 60_000 * rng.between(30, 130) / 100) as i64;
+        scenario.faults.push(Planned {
+            at_ms: rng.below(scenario.storm_ms),
+            fault: Fault::WallJump { by_ms },
+        });
+    }
+    scenario.faults.sort_by_key(|planned| planned.at_ms);
+    // No member is left by then.
+    scenario.last_jump_ms = (minutes * 60_000 * rng.between(50, 120) / 100) as i64;
 }
 
 /// Draws that came later than the others, from a stream of their own.
@@ -386,6 +420,33 @@ mod tests {
         }
         let all: BTreeSet<_> = Fault::NAMES.into_iter().collect();
         assert_eq!(met, all);
+    }
+
+    #[test]
+    fn every_client_may_be_hit() {
+        let (mut last_is_hit, mut expire) = (0, 0);
+        for seed in 0..400 {
+            let scenario = draw(seed);
+            let members: u32 = scenario.groups.iter().map(|group| group.members).sum();
+            let clients = scenario.producers.len()
+                + scenario.consumers.len()
+                + members as usize
+                + scenario.admins.len()
+                + scenario.hostiles.len()
+                + 1;
+            let hit = scenario.faults.iter().filter_map(|p| match p.fault {
+                Fault::KillClient { client, .. }
+                | Fault::PauseClient { client, .. }
+                | Fault::Partition { client, .. } => Some(client),
+                _ => None,
+            });
+            let hit: BTreeSet<usize> = hit.collect();
+            assert!(hit.iter().all(|client| *client < clients), "{seed}");
+            last_is_hit += u32::from(hit.contains(&(clients - 1)));
+            expire += u32::from(scenario.last_jump_ms > 0);
+        }
+        assert!(last_is_hit > 50, "{last_is_hit}");
+        assert!((40..120).contains(&expire), "{expire}");
     }
 
     #[test]

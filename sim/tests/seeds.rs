@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use ottla_sim::TraceOptions;
+use ottla_sim::faults::{Fault, Planned};
 use ottla_sim::run::run_scenario;
+use ottla_sim::scenario::{Ending, WorldFaults};
 use ottla_sim::{Scenario, run, swarm};
 
 #[test]
@@ -12,7 +14,12 @@ fn a_few_seeds_pass() {
     let report = run(24, 0);
     assert!(report.failed.is_empty(), "{:#?}", report.failed);
     assert_eq!(report.seeds, 24);
-    for (what, least) in [("record-delivered", 500), ("records-read", 50), ("kill", 5)] {
+    for (what, least) in [
+        ("record-delivered", 500),
+        ("records-read", 50),
+        ("kill", 5),
+        ("pipeline-answered", 12),
+    ] {
         let times = report.exercised.get(what).copied().unwrap_or(0);
         assert!(times >= least, "{what}: {times}");
     }
@@ -38,6 +45,55 @@ fn what_failed_once_passes() {
         let scenario = Scenario::from_toml(&text).unwrap();
         let (outcome, _) = run_scenario(&scenario, TraceOptions::default());
         assert_eq!(outcome.failure, None, "{}", file.display());
+    }
+}
+
+/// A calm world with one group, and nothing but these faults.
+fn with_faults(faults: Vec<Planned>) -> Scenario {
+    let drawn = (0..).map(swarm::draw);
+    let found = drawn.into_iter().find(|scenario| {
+        let mild = !scenario.world.damage && !scenario.world.disk_errors;
+        mild && scenario.groups.len() == 1
+    });
+    let mut scenario = found.expect("there are enough seeds");
+    scenario.world = WorldFaults::default();
+    scenario.ending = Ending::Nothing;
+    (scenario.storm_ms, scenario.last_jump_ms) = (3_000, 0);
+    scenario.faults = faults;
+    scenario
+}
+
+#[test]
+fn a_crash_loop_crashes_what_has_come_up() {
+    let scenario = with_faults(vec![Planned {
+        at_ms: 500,
+        fault: Fault::CrashLoop {
+            times: 5,
+            up_ms: 20,
+            power: true,
+        },
+    }]);
+    let (outcome, _) = run_scenario(&scenario, TraceOptions::default());
+    assert_eq!(outcome.failure, None);
+    // The first crash makes no loop yet.
+    assert_eq!(outcome.exercised.get("crash-loop"), Some(&4));
+}
+
+#[test]
+fn offsets_expire_after_their_time_and_not_before() {
+    for (last_jump_ms, expires) in [(50_000, false), (61_000, true)] {
+        let mut scenario = with_faults(Vec::new());
+        let configs = &mut scenario.cluster.configs;
+        configs.insert("offsets.retention.minutes".to_owned(), "1".to_owned());
+        configs.insert(
+            "offsets.retention.check.interval.ms".to_owned(),
+            "100".to_owned(),
+        );
+        scenario.last_jump_ms = last_jump_ms;
+        let (outcome, _) = run_scenario(&scenario, TraceOptions::default());
+        assert_eq!(outcome.failure, None);
+        let expired = outcome.exercised.contains_key("offset-expired");
+        assert_eq!(expired, expires, "{last_jump_ms}");
     }
 }
 

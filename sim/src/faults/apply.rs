@@ -48,7 +48,7 @@ pub fn apply(world: &mut World, site: &Site, fault: &Fault) {
             times,
             up_ms,
             power,
-        } => crash_loop(world, site, times, up_ms, power),
+        } => crash_loop(world, site, times, up_ms, power, false),
         Fault::CleanRestart {
             down_ms,
             patience_ms,
@@ -146,7 +146,7 @@ pub fn apply(world: &mut World, site: &Site, fault: &Fault) {
                     "wall-jump-forward"
                 });
             }
-            world.jump_wall_clock(broker, by_ms);
+            site.jump_broker_wall(world, by_ms);
         }
         Fault::ClockRate { ppm } => world.set_clock_rate(broker, ppm),
         Fault::BitRot => {
@@ -190,9 +190,10 @@ fn fill_for_good(world: &mut World, site: &Site, bytes_left: u64) {
     });
 }
 
-/// One crash now, and the others each a little after the start that follows.
-fn crash_loop(world: &mut World, site: &Site, times: u32, up_ms: u64, power: bool) {
-    if world.is_running(site.broker) {
+/// One crash now, and the others each a little after the start that follows. It is a loop, and counts, once a
+/// process that came up after a crash meets the next.
+fn crash_loop(world: &mut World, site: &Site, times: u32, up_ms: u64, power: bool, follows: bool) {
+    if follows && world.is_running(site.broker) {
         site.history.exercised("crash-loop");
     }
     if power {
@@ -202,12 +203,17 @@ fn crash_loop(world: &mut World, site: &Site, times: u32, up_ms: u64, power: boo
         world.kill(site.broker);
     }
     site.broker_down_until(world, 1);
-    if times > 1 {
-        let (again, until) = (site.clone(), world.now_ns() + (1 + up_ms) * MS);
-        world.at(until, move |world| {
-            if !again.is_healing() {
-                crash_loop(world, &again, times - 1, up_ms, power);
-            }
-        });
-    }
+    let (site, up) = (site.clone(), world.now_ns() + MS);
+    world.at(up, move |world| {
+        // Not the operator, who looks now and then: what restarts a service does so at once.
+        site.start_if_due(world, site.broker);
+        let crash = world.now_ns() + up_ms * MS;
+        if times > 1 {
+            world.at(crash, move |world| {
+                if !site.is_healing() {
+                    crash_loop(world, &site, times - 1, up_ms, power, true);
+                }
+            });
+        }
+    });
 }

@@ -251,6 +251,21 @@ impl Site {
         world.heal();
     }
 
+    /// The broker's wall clock jumps.
+    pub fn jump_broker_wall(&self, world: &mut World, by_ms: i64) {
+        self.history.broker_wall(world.wall_ms(self.broker));
+        world.jump_wall_clock(self.broker, by_ms);
+        self.history.broker_wall(world.wall_ms(self.broker));
+    }
+
+    /// Starts a machine that is down, unless somebody wants it to be.
+    pub fn start_if_due(&self, world: &mut World, node: NodeId) {
+        let until = self.control.lock().down_until.get(&node).copied();
+        if world.now_ns() >= until.unwrap_or(0) && !world.is_running(node) {
+            world.start(node);
+        }
+    }
+
     /// Begins to look after the machines.
     pub fn supervise(&self, world: &mut World) {
         let site = self.clone();
@@ -263,16 +278,10 @@ impl Site {
 
     fn look_after(&self, world: &mut World) {
         let now = world.now_ns();
+        self.history.broker_wall(world.wall_ms(self.broker));
         let nodes: Vec<NodeId> = self.clients.iter().copied().chain([self.broker]).collect();
         for node in nodes {
-            let due = {
-                let inner = self.control.lock();
-                let until = inner.down_until.get(&node).copied().unwrap_or(0);
-                now >= until
-            };
-            if due && !world.is_running(node) {
-                world.start(node);
-            }
+            self.start_if_due(world, node);
         }
         let offline = std::mem::take(&mut self.control.lock().offline);
         if offline && world.is_running(self.broker) && self.control.may_restart() {
