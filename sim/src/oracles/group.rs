@@ -93,8 +93,8 @@ pub struct Groups {
     /// What the broker's wall clock showed.
     walls: Vec<(u64, i64)>,
     lives: BTreeMap<String, Life>,
-    /// When it was told that there is nothing: the latest moment at which the answer was given.
-    none_told: BTreeMap<Slot, u64>,
+    /// When it was asked for and told last that there is nothing.
+    none_told: BTreeMap<Slot, (u64, u64)>,
     /// The broker's process.
     process: u32,
     /// Who had a commit acknowledged in a generation, and when first.
@@ -312,13 +312,14 @@ impl Groups {
                 )
             });
             let expired = known.is_some() && lost.is_none();
-            self.none_told.insert(call.slot.clone(), now);
+            self.none_told.insert(call.slot.clone(), (call.began, now));
             return expired;
         };
         // What expired stays so.
         let gone = self.none_told.get(&call.slot).copied();
-        let gone =
-            gone.filter(|told| *told < call.began && found.ended.is_some_and(|at| at < *told));
+        let gone = gone.filter(|(asked, told)| {
+            *told < call.began && found.ended.is_some_and(|ended| ended < *asked)
+        });
         judge.check("G6", gone.is_none(), || {
             format!("group {group} has {value} for {topic}-{partition} after it had nothing")
         });
@@ -524,6 +525,15 @@ mod tests {
         assert_eq!(fetched(&mut later.clone(), 10), None, "nobody looked yet");
         assert_eq!(fetched(&mut later, -1), None);
         assert_eq!(fetched(&mut later, 10), Some("G6"), "what is gone is gone");
+        // What was acknowledged while somebody looked may have come after the answer.
+        let mut beside = groups.clone();
+        beside.wall(61_000);
+        let look = beside.begin_fetch("g", "t", 0);
+        let call = beside.begin_commit("g", "t", 0, 2, 12, "m");
+        beside.lives(&call, "m-again", 2);
+        beside.end_commit(&call, Fate::Acked, &mut judge);
+        assert!(beside.end_fetch(&look, -1, &mut judge), "one has expired");
+        assert_eq!(fetched(&mut beside, 12), None);
         // A jump back and forth is as long as the part that goes forth.
         let mut jumps = groups.clone();
         jumps.wall(-10_000);
