@@ -285,7 +285,7 @@ pub const MUTANTS: &[Mutant] = &[
         at: "partition",
         what: "a reader at the end of the log is told that there is no such offset",
         expected: &["W8"],
-        tests: "",
+        tests: "partition",
     },
     Mutant {
         name: "STO-20",
@@ -376,7 +376,7 @@ pub const MUTANTS: &[Mutant] = &[
         at: "storage",
         what: "the mark of a clean stop is read the wrong way round",
         expected: &["L6", "L11", "R10", "V1"],
-        tests: "",
+        tests: "storage",
     },
     Mutant {
         name: "STO-47",
@@ -467,7 +467,7 @@ pub const MUTANTS: &[Mutant] = &[
         at: "client",
         what: "an answer that says nothing of the outcome counts as a refusal",
         expected: &["W3"],
-        tests: "",
+        tests: "client",
     },
     Mutant {
         name: "WIR-06",
@@ -488,7 +488,7 @@ pub const MUTANTS: &[Mutant] = &[
         at: "client",
         what: "what was known of a topic is believed of another of its name",
         expected: &["W9", "L14"],
-        tests: "",
+        tests: "client",
     },
     Mutant {
         name: "WIR-10/b",

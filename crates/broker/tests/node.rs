@@ -18,9 +18,10 @@ use std::time::Duration;
 
 use client::admin::NewTopic;
 use client::{
-    Acks, Admin, ClientOptions, Producer, ProducerOptions, ProducerRecord, TopicPartition,
+    Acks, Admin, ClientOptions, Consumer, ConsumerOptions, Producer, ProducerOptions,
+    ProducerRecord, Start, TopicPartition,
 };
-use common::{World, fresh_dir, live, start, until};
+use common::{World, fresh_dir, live, start, start_with_segments, until};
 use env::{Clock, Env, Seen};
 use protocol::fetch_request::{FetchPartition, FetchTopic};
 use protocol::{FetchRequest, FetchResponse};
@@ -187,6 +188,57 @@ fn records_that_nobody_waits_for_are_synced_when_the_topic_says_so() {
             .sleep_until(world.clock().mono().after_ms(500))
             .await;
         assert!(!synced(never, 1));
+        node.stop(10_000).await;
+    });
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+/// What a topic's or the controller's own bounds let through reaches the log, however large it is.
+#[test]
+fn whatever_is_allowed_is_written() {
+    const LARGE: usize = 3_000_000;
+    let dir = fresh_dir("large");
+    let t0 = TopicPartition::new("t", 0);
+    live(&dir, |world, _, dir| async move {
+        let (node, address) = start_with_segments(&world, &dir, u32::MAX).await;
+        let topic = NewTopic::new("t").config("max.message.bytes", "5000000");
+        create(&world, &address, topic).await;
+        let producer = ProducerOptions {
+            request_bytes_max: 2 * LARGE,
+            ..ProducerOptions::default()
+        };
+        let producer = Producer::new(&world, options(&address), producer).unwrap();
+        let record = ProducerRecord::new("t", vec![7; LARGE]).partition(0);
+        let sent = producer.send(record).await.unwrap().await.unwrap();
+        assert_eq!(sent.offset, Some(Offset(0)));
+        producer.close(Duration::from_secs(5)).await.unwrap();
+
+        // Sixty topics in one decision, with settings of 30 KB each.
+        let throttled = vec!["0:1"; 7_500].join(",");
+        let topics: Vec<NewTopic> = (0..60)
+            .map(|number| {
+                NewTopic::new(format!("u{number}"))
+                    .partitions(1)
+                    .config("leader.replication.throttled.replicas", &throttled)
+            })
+            .collect();
+        let mut admin = Admin::new(&world, options(&address));
+        let created = admin.create_topics(&topics, false).await.unwrap();
+        assert!(created.iter().all(|(_, made)| made.is_ok()), "{created:?}");
+        node.stop(10_000).await;
+    });
+    live(&dir, |world, _, dir| async move {
+        let (node, address) = start_with_segments(&world, &dir, u32::MAX).await;
+        let mut consumer = Consumer::new(&world, options(&address), ConsumerOptions::default());
+        consumer.assign([(t0, Start::Offset(Offset(0), None))]);
+        let records = consumer.poll(Duration::from_secs(10)).await.unwrap();
+        let sizes: Vec<usize> = records
+            .iter()
+            .map(|record| record.value.as_ref().map_or(0, |value| value.len()))
+            .collect();
+        assert_eq!(sizes, [LARGE]);
+        let topics = Admin::new(&world, options(&address)).list_topics().await;
+        assert_eq!(topics.unwrap().len(), 61);
         node.stop(10_000).await;
     });
     std::fs::remove_dir_all(dir).unwrap();

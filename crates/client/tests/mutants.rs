@@ -6,15 +6,19 @@
 use std::collections::BTreeMap;
 
 use ottla_client::group::assignor::Member;
-use ottla_client::{Assignor, Metadata, TopicPartition};
+use ottla_client::{Assignor, Error, Metadata, Outcome, TopicPartition};
 use protocol::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use protocol::{MetadataResponse, Str};
-use types::Mono;
 use types::mutants::activate;
+use types::{ErrorCode, Mono, Uuid};
 
 fn answer(leader_id: i32, leader_epoch: i32) -> MetadataResponse {
+    answer_of(Uuid([1; 16]), leader_id, leader_epoch)
+}
+
+fn answer_of(topic_id: Uuid, leader_id: i32, leader_epoch: i32) -> MetadataResponse {
     let broker = |node_id| MetadataResponseBroker {
         node_id,
         host: Str::from("h"),
@@ -25,6 +29,7 @@ fn answer(leader_id: i32, leader_epoch: i32) -> MetadataResponse {
         brokers: vec![broker(1), broker(2)],
         topics: vec![MetadataResponseTopic {
             name: Some(Str::from("t")),
+            topic_id,
             partitions: vec![MetadataResponsePartition {
                 leader_id,
                 leader_epoch,
@@ -74,6 +79,28 @@ fn keeps_the_later_answer() -> bool {
     metadata.leader(&at) == Ok((1, 5))
 }
 
+/// A topic was deleted and made again: its epochs start anew.
+fn knows_another_topic_of_the_name() -> bool {
+    let mut metadata = Metadata::default();
+    let at = TopicPartition::new("t", 0);
+    metadata
+        .apply(&answer(1, 5), true, Mono(0))
+        .expect("no error");
+    metadata
+        .apply(&answer_of(Uuid([2; 16]), 2, 0), true, Mono(1))
+        .expect("no error");
+    metadata.leader(&at) == Ok((2, 0))
+}
+
+/// Whoever is told that time ran out knows nothing of what became of the request.
+fn knows_what_it_does_not_know() -> bool {
+    let late = Error::Server {
+        code: ErrorCode::REQUEST_TIMED_OUT,
+        message: String::new(),
+    };
+    late.outcome() == Outcome::Unknown
+}
+
 // One test, because the living mutant is the whole process's.
 #[test]
 fn each_planted_bug_shows() {
@@ -82,17 +109,19 @@ fn each_planted_bug_shows() {
             believes_the_later_claim(),
             keeps_the_later_leader(),
             keeps_the_later_answer(),
+            knows_another_topic_of_the_name(),
+            knows_what_it_does_not_know(),
         ]
     };
-    assert_eq!(all(), [true; 3]);
-    for (mutant, expected) in [
-        ("GRP-24", [false, true, true]),
-        ("CTL-08", [true, false, true]),
-        ("CTL-08/b", [true, true, false]),
-    ] {
+    assert_eq!(all(), [true; 5]);
+    for (at, mutant) in ["GRP-24", "CTL-08", "CTL-08/b", "WIR-08", "WIR-01"]
+        .into_iter()
+        .enumerate()
+    {
         activate(Some(mutant));
+        let expected = std::array::from_fn(|asked| asked != at);
         assert_eq!(all(), expected, "{mutant}");
     }
     activate(None);
-    assert_eq!(all(), [true; 3]);
+    assert_eq!(all(), [true; 5]);
 }

@@ -18,8 +18,9 @@ use protocol::{
 };
 use types::ErrorCode;
 
+use crate::Controller;
+use crate::decided::Decided;
 use crate::error::{Refused, fields};
-use crate::{Controller, RECORDS_MAX};
 
 /// A key and what it is to become; `None` removes it.
 type Change = (Str, Option<Str>);
@@ -96,7 +97,7 @@ impl Controller {
                 .iter()
                 .map(|r| (r.resource_type, &r.resource_name)),
         );
-        let mut decided = Vec::new();
+        let mut decided = Decided::default();
         let responses = (request.resources.iter())
             .map(|resource| {
                 let outcome = if twice.contains(&(resource.resource_type, &resource.resource_name))
@@ -104,7 +105,7 @@ impl Controller {
                     Err(named_twice())
                 } else {
                     self.alter_incrementally(resource)
-                        .and_then(|new| take(&mut decided, new))
+                        .and_then(|new| decided.take(new))
                 };
                 let (error_code, error_message) = fields(outcome);
                 IncrementalResponse {
@@ -116,7 +117,7 @@ impl Controller {
             })
             .collect();
         if !request.validate_only {
-            records.extend(decided);
+            records.extend(decided.into_records());
         }
         IncrementalAlterConfigsResponse {
             throttle_time_ms: 0,
@@ -135,7 +136,7 @@ impl Controller {
                 .iter()
                 .map(|r| (r.resource_type, &r.resource_name)),
         );
-        let mut decided = Vec::new();
+        let mut decided = Decided::default();
         let responses = (request.resources.iter())
             .map(|resource| {
                 let outcome = if twice.contains(&(resource.resource_type, &resource.resource_name))
@@ -157,7 +158,7 @@ impl Controller {
                             });
                             self.replace(&target, given.collect())
                         })
-                        .and_then(|new| take(&mut decided, new))
+                        .and_then(|new| decided.take(new))
                 };
                 let (error_code, error_message) = fields(outcome);
                 AlterResponse {
@@ -169,7 +170,7 @@ impl Controller {
             })
             .collect();
         if !request.validate_only {
-            records.extend(decided);
+            records.extend(decided.into_records());
         }
         AlterConfigsResponse {
             throttle_time_ms: 0,
@@ -319,15 +320,6 @@ impl Controller {
             })
             .collect())
     }
-}
-
-/// Adds a resource's records to the decision, unless that would become too large.
-fn take(decided: &mut Vec<MetadataRecord>, new: Vec<MetadataRecord>) -> Result<(), Refused> {
-    if decided.len() + new.len() > RECORDS_MAX {
-        return Err(Refused::too_large());
-    }
-    decided.extend(new);
-    Ok(())
 }
 
 fn scope(resource_type: ResourceType) -> Scope {

@@ -8,8 +8,9 @@ use protocol::create_partitions_response::CreatePartitionsTopicResult;
 use protocol::{CreatePartitionsRequest, CreatePartitionsResponse, MetadataRecord, Str};
 use types::{BrokerId, ErrorCode};
 
+use crate::Controller;
+use crate::decided::Decided;
 use crate::error::{Refused, fields};
-use crate::{Controller, RECORDS_MAX};
 
 impl Controller {
     pub(crate) fn create_partitions(
@@ -37,19 +38,16 @@ impl Controller {
         for name in &duplicates {
             answer(name, Err(Refused::request("Duplicate topic name.")));
         }
-        let mut decided: Vec<MetadataRecord> = Vec::new();
+        let mut decided = Decided::default();
         for topic in &request.topics {
             if duplicates.contains(&topic.name) {
                 continue;
             }
-            let room = RECORDS_MAX - decided.len();
-            answer(
-                &topic.name,
-                self.grow(topic, room).map(|new| decided.extend(new)),
-            );
+            let grown = self.grow(topic, decided.room());
+            answer(&topic.name, grown.and_then(|new| decided.take(new)));
         }
         if !request.validate_only {
-            records.extend(decided);
+            records.extend(decided.into_records());
         }
         CreatePartitionsResponse {
             throttle_time_ms: 0,

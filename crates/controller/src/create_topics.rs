@@ -11,9 +11,10 @@ use protocol::{
 };
 use types::{BrokerId, ErrorCode, Uuid};
 
+use crate::Controller;
+use crate::decided::{Decided, RECORDS_MAX};
 use crate::error::Refused;
 use crate::ids::FreshIds;
-use crate::{Controller, RECORDS_MAX};
 
 /// A topic that may be made: its records, and what the client is told of it.
 struct Made {
@@ -51,26 +52,17 @@ impl Controller {
             );
         } else {
             let mut ids = self.fresh_ids();
-            let mut decided = Vec::new();
+            let mut decided = Decided::default();
             for topic in topics {
-                let outcome = self.create_topic(topic, &mut ids).and_then(|made| {
-                    let fits = decided.len() + made.records.len() <= RECORDS_MAX;
-                    if fits {
-                        Ok(made)
-                    } else {
-                        Err(Refused::too_large())
-                    }
+                let made = self.create_topic(topic, &mut ids);
+                let taken = made.and_then(|made| {
+                    decided.take(made.records)?;
+                    Ok(made.result)
                 });
-                match outcome {
-                    Ok(made) => {
-                        decided.extend(made.records);
-                        results.push(made.result);
-                    }
-                    Err(refused) => results.push(failed(&topic.name, refused)),
-                }
+                results.push(taken.unwrap_or_else(|refused| failed(&topic.name, refused)));
             }
             if !request.validate_only {
-                records.extend(decided);
+                records.extend(decided.into_records());
             }
         }
         for name in &duplicates {

@@ -6,8 +6,9 @@ use protocol::delete_topics_response::DeletableTopicResult;
 use protocol::{DeleteTopicsRequest, DeleteTopicsResponse, MetadataRecord, RemoveTopicRecord, Str};
 use types::{ErrorCode, Uuid};
 
+use crate::Controller;
+use crate::decided::RECORDS_MAX;
 use crate::error::Refused;
-use crate::{Controller, RECORDS_MAX};
 
 /// What was named once, and what more than once.
 struct Named<T> {

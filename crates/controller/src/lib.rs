@@ -31,6 +31,7 @@ mod broker_heartbeat;
 mod broker_registration;
 mod create_partitions;
 mod create_topics;
+mod decided;
 mod delete_topics;
 mod error;
 mod ids;
@@ -120,9 +121,6 @@ pub struct Controller {
     replayed: u64,
     failure: Option<ImageError>,
 }
-
-/// What one decision writes. More of one request is refused.
-const RECORDS_MAX: usize = 10_000;
 
 impl Controller {
     /// A controller over an empty log.

@@ -20,6 +20,12 @@ impl Record {
     pub fn metadata(&self) -> &MetadataRecord {
         &self.0
     }
+
+    /// What it says.
+    #[must_use]
+    pub fn into_metadata(self) -> MetadataRecord {
+        self.0
+    }
 }
 
 /// The version in which a record is written at metadata version 4.3.

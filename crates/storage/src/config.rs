@@ -60,8 +60,6 @@ pub struct LogConfig {
     pub tail_cache_bytes: usize,
     /// Bytes that may wait for their write before appends are refused.
     pub pending_bytes_max: usize,
-    /// The largest batch that is accepted.
-    pub batch_bytes_max: usize,
 }
 
 impl Default for LogConfig {
@@ -78,7 +76,6 @@ impl Default for LogConfig {
             preallocate: true,
             tail_cache_bytes: 4 << 20,
             pending_bytes_max: 64 << 20,
-            batch_bytes_max: 1_048_588,
         }
     }
 }

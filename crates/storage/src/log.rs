@@ -342,10 +342,8 @@ impl<D: Disk> Log<D> {
                 return Err(AppendError::Full);
             }
         }
-        let max = self
-            .config
-            .batch_bytes_max
-            .min(self.config.segment_bytes as usize);
+        // How large a topic lets a batch be is for its validation to say: here it only must fit.
+        let max = self.config.segment_bytes as usize;
         if size > max {
             return Err(AppendError::TooLarge { size, max });
         }

@@ -787,7 +787,7 @@ fn unreadable_places_are_never_the_end() {
 fn refused_batches_leave_no_trace() {
     let disk = MemDisk::default();
     let config = LogConfig {
-        batch_bytes_max: 1000,
+        segment_bytes: 1000,
         pending_bytes_max: 3000,
         ..small()
     };

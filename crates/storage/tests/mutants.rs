@@ -53,6 +53,7 @@ const MUTANTS: &[(&str, Check)] = &[
     ("STO-35", crashes_of_unsynced_batches),
     ("STO-36", crashes_while_deleting),
     ("STO-40", refused_batches_do_not_come_back),
+    ("STO-45", a_clean_stop_is_believed),
     ("STO-48", crashes_of_synced_batches),
 ];
 
@@ -240,6 +241,14 @@ fn the_marker_goes_before_the_first_write() {
         panic!("the marker is not removed first");
     };
     assert_eq!(*path, marker);
+}
+
+fn a_clean_stop_is_believed() {
+    let (disk, _) = five();
+    let (log, _) = open(&disk, &large()).unwrap();
+    now(log.close()).unwrap();
+    let (_, recovered) = open(&disk, &large()).unwrap();
+    assert!(recovered.clean);
 }
 
 fn failing_sync() -> (MemDisk, Log<MemDisk>, JobError) {

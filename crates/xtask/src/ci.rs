@@ -22,6 +22,7 @@ const HUNTERS: &[&str] = &[
     "ottla-controller",
     "ottla-group",
     "ottla-metadata",
+    "ottla-partition",
     "ottla-records",
     "ottla-storage",
 ];

@@ -245,8 +245,17 @@ pub fn live<F: Future<Output = ()> + Send + 'static>(
     runtime.shutdown(Duration::from_secs(5));
 }
 
-/// Starts a node on `dir`; its address.
+/// Starts a node with small segments on `dir`; its address.
 pub async fn start(world: &World, dir: &Path) -> (Node<World>, String) {
+    start_with_segments(world, dir, 64 << 10).await
+}
+
+/// Starts a node whose segments have so many bytes at most.
+pub async fn start_with_segments(
+    world: &World,
+    dir: &Path,
+    segment_bytes_max: u32,
+) -> (Node<World>, String) {
     let config = BrokerConfig {
         node_id: BrokerId(1),
         rack: None,
@@ -262,7 +271,7 @@ pub async fn start(world: &World, dir: &Path) -> (Node<World>, String) {
         open_mode: env::OpenMode::Buffered,
         limits: Limits {
             disk_reserve_bytes: RESERVE,
-            segment_bytes_max: 64 << 10,
+            segment_bytes_max,
             ..Limits::default()
         },
         static_configs: std::collections::BTreeMap::new(),
