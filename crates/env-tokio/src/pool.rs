@@ -103,11 +103,21 @@ impl Pool {
             let number = state.threads;
             drop(state);
             let shared = Arc::clone(shared);
-            std::thread::Builder::new()
+            let started = std::thread::Builder::new()
                 .name(format!("{}-{number}", shared.name))
-                .spawn(move || shared.serve())
+                .spawn({
+                    let shared = Arc::clone(&shared);
+                    move || shared.serve()
+                });
+            if let Err(error) = started {
+                let mut state = shared.lock();
+                state.threads -= 1;
                 // Without threads no file can be read or written: nothing sensible is left to do.
-                .expect("the system starts a handful of threads");
+                assert!(state.threads > 0, "no thread can be started: {error}");
+                drop(state);
+                // The others do it, one after another.
+                shared.work.notify_one();
+            }
         } else {
             drop(state);
             shared.work.notify_one();

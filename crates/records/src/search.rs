@@ -1,6 +1,6 @@
 //! Finds a record by its timestamp within one batch: the exact last step of ListOffsets.
 
-use types::{Offset, TimestampMs, mutant};
+use types::{NextOffset, Offset, TimestampMs, mutant};
 
 use crate::iter::Batch;
 use crate::layout::BatchError;
@@ -41,12 +41,14 @@ pub fn first_at_or_after(
     })
 }
 
-/// The first record with the largest timestamp of the batch; `None` for a batch without records or
-/// without timestamps.
+/// The first record with the largest timestamp of those in the batch from `from` on and before `end`; `None` if
+/// there are none, or none that has a timestamp.
 ///
 /// **Errors**: those of [`Batch::records`].
 pub fn max_timestamp(
     batch: &Batch,
+    from: Offset,
+    end: NextOffset,
     max_decompressed_bytes: usize,
 ) -> Result<Option<TimestampedOffset>, BatchError> {
     if batch.header().max_timestamp == TimestampMs::NONE || batch.header().records_count == 0 {
@@ -54,7 +56,9 @@ pub fn max_timestamp(
     }
     let mut best: Option<TimestampedOffset> = None;
     find(batch, max_decompressed_bytes, |found| {
-        if best.is_none_or(|best| found.timestamp > best.timestamp) {
+        let counts = found.offset >= from && found.offset.is_before(end);
+        let least = best.map_or(TimestampMs::NONE, |best| best.timestamp);
+        if counts && found.timestamp > least {
             best = Some(found);
         }
         false

@@ -17,7 +17,9 @@ use ottla_records::{
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
-use types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs, Wall};
+use types::{
+    LeaderEpoch, NextOffset, Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs, Wall,
+};
 
 const LIMIT: usize = 1 << 24;
 const NOW: Wall = Wall(1_800_000_000_000);
@@ -121,7 +123,7 @@ proptest! {
             let validated = validate(bytes.clone(), &policy).unwrap();
             prop_assert_eq!(&validated.bytes, &bytes);
             prop_assert_eq!(validated.bytes.as_ptr(), bytes.as_ptr(), "not copied");
-            let max = max_timestamp(&Batch::parse(&bytes).unwrap(), LIMIT).unwrap();
+            let max = max_timestamp(&Batch::parse(&bytes).unwrap(), Offset(0), NextOffset(i64::MAX), LIMIT).unwrap();
             if codec == Codec::None || inspect == Inspect::Always {
                 let delta = validated.max_timestamp_offset_delta;
                 prop_assert_eq!(delta.map(i64::from), max.map(|max| max.offset.0));
@@ -209,7 +211,8 @@ proptest! {
 
     #[test]
     fn search_agrees_with_a_scan(
-        codec in codec(), records in records(10), at in timestamp(), from in 0i64..45, log_append: bool,
+        codec in codec(), records in records(10), at in timestamp(), from in 0i64..45, end in 0i64..45,
+        log_append: bool,
     ) {
         let mut bytes = build(codec, &records).to_vec();
         if log_append {
@@ -226,9 +229,13 @@ proptest! {
             let from = Offset(0);
             prop_assert_eq!(first_at_or_after(&batch, record.timestamp, from, LIMIT).unwrap(), first);
         }
-        let max = records.iter().map(|r| r.timestamp).max().unwrap();
-        let largest = records.iter().find(|r| r.timestamp == max && max.0 != -1).map(found);
-        prop_assert_eq!(max_timestamp(&batch, LIMIT).unwrap(), largest);
+        for (from, end) in [(0, i64::MAX), (from, end)] {
+            let within = || records.iter().filter(|r| (from..end).contains(&r.offset.0));
+            let max = within().map(|r| r.timestamp).max();
+            let largest = within().find(|r| Some(r.timestamp) == max && r.timestamp.0 != -1);
+            let searched = max_timestamp(&batch, Offset(from), NextOffset(end), LIMIT).unwrap();
+            prop_assert_eq!(searched, largest.map(found));
+        }
     }
 
     #[test]

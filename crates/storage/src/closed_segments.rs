@@ -13,7 +13,7 @@ use types::{NextOffset, Offset};
 use crate::error::StorageError;
 use crate::files;
 use crate::index::{IndexBuilder, SegmentIndex, names_txns};
-use crate::job::{is_full, write_side_file};
+use crate::job::{is_full, is_starved, write_side_file};
 use crate::log::Log;
 use crate::names::{self, segment_file};
 use crate::recovery::Listing;
@@ -70,14 +70,17 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    pub(crate) fn add_faulty(&mut self, range: FaultyRange) {
+    /// Takes note of damage. Returns whether it is news.
+    pub(crate) fn add_faulty(&mut self, range: FaultyRange) -> bool {
         let known = |old: &FaultyRange| old.from <= range.from && range.to <= old.to;
-        if range.from.is_before(range.to) && !self.faulty.iter().any(known) {
+        let is_news = range.from.is_before(range.to) && !self.faulty.iter().any(known);
+        if is_news {
             self.faulty
                 .retain(|old| !(range.from <= old.from && old.to <= range.to));
             self.faulty.push(range);
             self.faulty.sort_by_key(|range| range.from);
         }
+        is_news
     }
 
     async fn rebuild_index(&mut self, row: &SegmentRow) -> Result<(), StorageError> {
@@ -200,8 +203,12 @@ pub(crate) async fn each_batch<D: Disk>(
     let mut expected = Offset(row.base);
     let mut behind_hole = false;
     while at < u64::from(row.size) {
-        let head = source.bytes(at, HEADER_SIZE).await?;
-        let header = BatchHeader::parse(&head).ok();
+        // What cannot be read is a hole, as what cannot be true is.
+        let header = match source.bytes(at, HEADER_SIZE).await {
+            Ok(head) => BatchHeader::parse(&head).ok(),
+            Err(error) if is_starved(&error) => return Err(error),
+            Err(_) => None,
+        };
         let fits = header
             .filter(|header| header.base_offset >= expected && header.next_offset().0 <= row.next);
         let Some(header) = fits else {

@@ -75,6 +75,25 @@ impl LogDir {
         self.directory_id
     }
 
+    /// The cluster that a directory belongs to, if it says so; nothing is taken or written.
+    ///
+    /// # Errors
+    /// [`StorageError::Damaged`] when what it says cannot be read; the disk's.
+    pub async fn cluster_of<D: Disk>(
+        disk: &D,
+        path: &Path,
+    ) -> Result<Option<ClusterId>, StorageError> {
+        let meta = path.join(META);
+        let found = files::read_whole(disk, &meta)
+            .await
+            .map_err(StorageError::io(&meta))?;
+        let Some(bytes) = found else { return Ok(None) };
+        let found = value(&bytes, "cluster.id").and_then(parse_cluster_id);
+        found
+            .map(Some)
+            .ok_or_else(|| StorageError::damaged(&meta, "names no cluster.id"))
+    }
+
     fn parse(
         path: &Path,
         bytes: &[u8],
@@ -82,20 +101,13 @@ impl LogDir {
         cluster_id: Option<ClusterId>,
     ) -> Result<LogDir, StorageError> {
         let damaged = |why: &str| StorageError::damaged(&path.join(META), why);
-        let text = std::str::from_utf8(bytes).map_err(|_| damaged("is not text"))?;
-        let value = |key: &str| {
-            let lines = text.lines().filter_map(|line| line.split_once('='));
-            lines
-                .filter(|(name, _)| name.trim() == key)
-                .map(|(_, value)| value.trim())
-                .next_back()
-        };
+        std::str::from_utf8(bytes).map_err(|_| damaged("is not text"))?;
+        let value = |key: &str| value(bytes, key);
         if value("version") != Some("1") {
             return Err(damaged("is not of version 1"));
         }
-        // Kafka's own tool writes `:` and `=` with a backslash in front.
         let found_cluster = value("cluster.id")
-            .and_then(|text| text.replace('\\', "").parse::<ClusterId>().ok())
+            .and_then(parse_cluster_id)
             .ok_or_else(|| damaged("names no cluster.id"))?;
         let directory_id = value("directory.id")
             .and_then(|text| text.parse::<Uuid>().ok())
@@ -165,6 +177,21 @@ impl LogDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// What the file says last of a key.
+fn value<'a>(bytes: &'a [u8], key: &str) -> Option<&'a str> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let lines = text.lines().filter_map(|line| line.split_once('='));
+    lines
+        .filter(|(name, _)| name.trim() == key)
+        .map(|(_, value)| value.trim())
+        .next_back()
+}
+
+/// Kafka's own tool writes `:` and `=` with a backslash in front.
+fn parse_cluster_id(text: &str) -> Option<ClusterId> {
+    text.replace('\\', "").parse().ok()
 }
 
 fn foreign(dir: &Path, reason: &str) -> StorageError {

@@ -548,9 +548,11 @@ impl<D: Disk> Log<D> {
                 .then(|| log_start::encode(self.log_start_wanted)),
             epochs: std::mem::take(&mut self.epochs_dirty)
                 .then(|| Bytes::from(self.epochs.encode())),
+            // Not before the batches that it stands for.
             snapshots: self
                 .snapshots
                 .iter()
+                .take_while(|(at, _, _)| *at <= target.mark.offset)
                 .map(|(_, path, bytes)| (path.clone(), bytes.clone()))
                 .collect(),
             removals: self.removals.clone(),
@@ -860,15 +862,7 @@ impl<D: Disk> Log<D> {
     /// log's end stays where it is.
     pub fn mark_faulty(&mut self, from: Offset, to: NextOffset) {
         let to = to.min(self.log_end_offset());
-        if !from.is_before(to) {
-            return;
-        }
-        let known = |range: &FaultyRange| range.from <= from && to <= range.to;
-        if !self.faulty.iter().any(known) {
-            self.faulty.push(FaultyRange { from, to });
-            self.faulty.sort_by_key(|range| range.from);
-            self.state_dirty = true;
-        }
+        self.state_dirty |= self.add_faulty(FaultyRange { from, to });
     }
 
     /// Stores the producers' state as of `at`, with the next job. The newest two are kept.

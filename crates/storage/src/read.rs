@@ -233,6 +233,16 @@ impl<D: Disk> ReadPlan<D> {
         matches!(&self.kind, Kind::Memory(chunks) if chunks.is_empty())
     }
 
+    /// No record at or behind this offset will be read, where the plan alone can tell: a read stays in its
+    /// segment.
+    #[must_use]
+    pub fn end_max(&self) -> Option<NextOffset> {
+        match &self.kind {
+            Kind::Memory(_) => None,
+            Kind::File(plan) => Some(plan.max.min(NextOffset(plan.row.next))),
+        }
+    }
+
     /// About how many bytes will be read: exact for memory, the most for a file.
     #[must_use]
     pub fn size_hint(&self) -> usize {
@@ -287,12 +297,8 @@ impl<D: Disk> FilePlan<D> {
         Ok(self.file.get_or_init(|| file).clone())
     }
 
-    /// The indexes of the closed segment, loaded or built.
-    pub(crate) async fn index(
-        &self,
-        cell: &IndexCell,
-        file: &D::File,
-    ) -> Result<Arc<SegmentIndex>, ReadError> {
+    /// The indexes of the closed segment, loaded or, for which the segment is opened, built.
+    pub(crate) async fn index(&self, cell: &IndexCell) -> Result<Arc<SegmentIndex>, ReadError> {
         if let Some(index) = cell.get() {
             return Ok(Arc::clone(index));
         }
@@ -304,7 +310,8 @@ impl<D: Disk> FilePlan<D> {
             _ => {
                 let open = open_at_start(&self.disk, &self.dir, &self.before, &self.row).await;
                 let open = open.map_err(|error| self.io(&error))?;
-                let mut source = Source::<D>::new(Some(file.clone()), u64::from(size));
+                let file = self.open().await?;
+                let mut source = Source::<D>::new(Some(file), u64::from(size));
                 let (seed, interval) = (self.seed, self.interval);
                 let built = build_index(&mut source, &self.row, &open, seed, interval).await;
                 built.map_err(|error| self.io(&error))?
@@ -313,12 +320,12 @@ impl<D: Disk> FilePlan<D> {
         Ok(Arc::clone(cell.get_or_init(|| Arc::new(index))))
     }
 
-    pub(crate) async fn span(&self, file: &D::File) -> Result<Span, ReadError> {
+    pub(crate) async fn span(&self) -> Result<Span, ReadError> {
         let len = self.max_bytes.saturating_add(self.interval as usize);
         Ok(match &self.place {
             IndexSource::Known(span) => span.clone(),
             IndexSource::Cell(cell) => {
-                let index = self.index(cell, file).await?;
+                let index = self.index(cell).await?;
                 index.span(self.from.0 - self.row.base, len, self.row.size, self.total)
             }
         })
@@ -327,7 +334,7 @@ impl<D: Disk> FilePlan<D> {
     /// The batches, as one piece.
     pub(crate) async fn run(&self) -> Result<Bytes, ReadError> {
         let file = self.open().await?;
-        let span = self.span(&file).await?;
+        let span = self.span().await?;
         match self.look(&file, &span).await {
             // Before anyone is accused: what the page cache holds of a file that is written past it may be
             // older than the file.

@@ -350,6 +350,12 @@ impl Tail {
             let chunk = self.chunks.pop_back().expect("longer than zero");
             self.memory -= chunk.memory();
         }
+        // The last one that is written may end within a batch, of which the rest is not.
+        if let Some(last) = self.chunks.back_mut()
+            && last.segment == mark.segment
+        {
+            last.end = last.end.min(mark.position);
+        }
         while self
             .batches
             .back()

@@ -203,18 +203,11 @@ impl<D: Disk> TimePlan<D> {
             if !better(batch.header().max_timestamp) {
                 return Ok(false);
             }
-            let first = search::first_at_or_after;
-            // Some of the batch's records may be deleted: each is asked for.
-            let mut target = best.map_or(TimestampMs(0), |best| TimestampMs(best.timestamp.0 + 1));
-            loop {
-                let found = first(batch, target, from, decompressed_max);
-                let Some(found) = found.map_err(|_| undecodable(batch))? else {
-                    break;
-                };
-                if found.offset.is_before(max) {
-                    best = Some(place(batch, found));
-                }
-                target = TimestampMs(found.timestamp.0 + 1);
+            let found = search::max_timestamp(batch, from, max, decompressed_max);
+            if let Some(found) = found.map_err(|_| undecodable(batch))?
+                && better(found.timestamp)
+            {
+                best = Some(place(batch, found));
             }
             Ok(false)
         })
@@ -230,8 +223,7 @@ impl<D: Disk> TimePlan<D> {
         for mut plan in self.files {
             if let IndexSource::Cell(cell) = &plan.place {
                 let cell = Arc::clone(cell);
-                let file = plan.open().await?;
-                let index = plan.index(&cell, &file).await?;
+                let index = plan.index(&cell).await?;
                 let skip = index.before_time(self.target.0);
                 plan.from = plan.from.max(Offset(plan.row.base + skip));
             }
@@ -285,11 +277,11 @@ impl<D: Disk> MaxTimePlan<D> {
         let Ok(batch) = Batch::parse(&bytes) else {
             return Ok(cut);
         };
-        let found = search::max_timestamp(&batch, self.decompressed_max);
+        // Its segment lies whole behind the log's start.
+        let found = search::max_timestamp(&batch, Offset(0), self.max, self.decompressed_max);
         let found = found
             .map_err(|_| undecodable(&batch))?
             .map(|found| place(&batch, found));
-        let found = found.filter(|found| found.offset.is_before(self.max));
         Ok(match (cut, found) {
             (Some(cut), Some(found)) if found.timestamp > cut.timestamp => Some(found),
             (Some(cut), _) => Some(cut),

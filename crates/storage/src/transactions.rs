@@ -27,7 +27,6 @@ use crate::log::Log;
 use crate::names::{self, segment_file};
 use crate::read::{FilePlan, IndexSource, ReadResult};
 use crate::scan::Source;
-use crate::segment::IndexCell;
 use crate::state::SegmentRow;
 
 /// An open transaction: whose it is, and its first offset.
@@ -211,10 +210,11 @@ impl<D: Disk> Log<D> {
                 plan.closed.push(self.file_plan(at, upto, 0, true));
             }
         }
+        // They stand in the order of their ends.
         let entries = &self.active.builder.index().txns;
-        plan.active.extend(entries.iter().copied());
-        plan.active
-            .retain(|entry| entry.overlaps(plan.from, plan.upto));
+        let first = entries.partition_point(|entry| entry.last_offset < from.0);
+        let overlap = |entry: &&TxnEntry| entry.overlaps(from, upto);
+        plan.active = entries[first..].iter().filter(overlap).copied().collect();
         plan
     }
 }
@@ -232,7 +232,7 @@ impl<D: Disk> AbortedPlan<D> {
             };
             let index = match cell.get() {
                 Some(index) => index.clone(),
-                None => self.load(plan, cell).await?,
+                None => plan.index(cell).await?,
             };
             out.extend(index.txns.iter().copied());
         }
@@ -243,15 +243,6 @@ impl<D: Disk> AbortedPlan<D> {
         let upto = end_of_read(read).unwrap_or(self.upto);
         out.retain(|entry| entry.overlaps(self.from, upto));
         Ok(out)
-    }
-
-    async fn load(
-        &self,
-        plan: &FilePlan<D>,
-        cell: &IndexCell,
-    ) -> Result<std::sync::Arc<crate::index::SegmentIndex>, ReadError> {
-        let file = plan.open().await?;
-        plan.index(cell, &file).await
     }
 }
 

@@ -5,7 +5,7 @@
 mod common;
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use common::{
     Fail, MemDisk, append, batch, config, create, dir, flush, identity, now, open, read_all,
@@ -913,6 +913,30 @@ fn verify_and_repair_of_a_damaged_log() {
             ..
         })
     ));
+}
+
+/// A repair that must find out by itself whose log it is writes nothing that a broker takes for another's.
+#[test]
+fn a_log_whose_state_is_lost_is_repaired_as_its_own() {
+    let config = small();
+    let (disk, _) = ten(&config);
+    let cluster = identity().cluster_id.unwrap();
+    let meta = format!("version=1\ncluster.id={cluster}\nnode.id=1\ndirectory.id={cluster}\n");
+    now(async {
+        let path = Path::new("/data/meta.properties");
+        let file = disk.open(path, OpenOptions::CREATE).await?;
+        file.write_at(0, vec![meta.into()]).await
+    })
+    .unwrap();
+    disk.damage(&dir().join("log-state"), |bytes| bytes[30] ^= 1);
+    now(repair(&disk, &dir(), config.clone(), Wall(0), false)).unwrap();
+    let (log, recovered) = open(&disk, &config).unwrap();
+    assert!(recovered.clean, "{:?}", recovered.alarms);
+    assert_eq!(
+        (recovered.faulty.as_slice(), recovered.log_end),
+        (&[][..], NextOffset(10))
+    );
+    read_all(&log, Offset(0), 900).unwrap();
 }
 
 #[test]

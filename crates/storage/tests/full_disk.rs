@@ -112,6 +112,58 @@ fn delete_records_makes_room_on_a_full_disk() {
     read_all(&log, Offset(30), 900).unwrap();
 }
 
+/// What a job writes may end within a batch, of which the next job finds no room for the rest.
+#[test]
+fn a_batch_that_is_half_written_when_room_ends_is_as_if_it_never_was() {
+    let large = LogConfig {
+        segment_bytes: 1 << 30,
+        tail_cache_bytes: 64 << 20,
+        preallocate: false,
+        ..config()
+    };
+    let disk = MemDisk::default();
+    let mut log = create(&disk, &large);
+    let mut written = Vec::new();
+    for i in 0..16 {
+        written.push(append(&mut log, &batch(i, 1, 700_000, 100), 0).2);
+    }
+    // The producers' state as of the end waits for what it stands for.
+    log.put_producer_snapshot(log.log_end_offset(), &[]);
+    let job = log.start_job(false).expect("there is much to write");
+    let outcome = log.finish_job(now(job));
+    assert_eq!(outcome.error, None);
+    let kept = log.written_end();
+    assert!(
+        Offset(9) < kept.position() && kept.position() < Offset(16),
+        "{kept}"
+    );
+    assert!(
+        !disk
+            .names(&dir())
+            .iter()
+            .any(|name| name.ends_with(".snapshot"))
+    );
+    disk.set_free(0);
+    let outcome = flush(&mut log, false).unwrap();
+    assert!(matches!(outcome.error, Some(JobError::Full(_))));
+    assert_eq!(log.log_end_offset(), kept);
+    disk.set_capacity(None);
+    goes_on(&mut log);
+    written.truncate(kept.0 as usize);
+    let all = read_all(&log, Offset(0), 4 << 20).unwrap();
+    assert!(all.starts_with(&written.concat()));
+    assert!(all.len() - written.concat().len() < 1000, "and one more");
+    assert!(
+        !disk
+            .names(&dir())
+            .iter()
+            .any(|name| name.ends_with(".snapshot"))
+    );
+    now(log.close()).unwrap();
+    let (log, _) = open(&disk, &large).unwrap();
+    assert_eq!(read_all(&log, Offset(0), 4 << 20).unwrap(), all);
+}
+
 #[test]
 fn retention_by_size_makes_room_on_a_full_disk() {
     let (disk, mut log, mut reserve) = full();

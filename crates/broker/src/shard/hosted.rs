@@ -214,9 +214,12 @@ impl<E: Env> Hosted<E> {
             .read(wanted.offset, end, bytes_max.min(wanted.bytes_max), min_one)
         {
             Ok(plan) => {
+                answer.aborted = (isolation == Isolation::Committed).then(|| {
+                    // What lies behind all that is read is not asked about.
+                    let upto = plan.end_max().map_or(end, |read| read.min(end));
+                    self.log.aborted_between(wanted.offset, upto)
+                });
                 answer.plan = Some(plan);
-                answer.aborted = (isolation == Isolation::Committed)
-                    .then(|| self.log.aborted_between(wanted.offset, end));
             }
             Err(error) => answer.error = read_error(&error),
         }

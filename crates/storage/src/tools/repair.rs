@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use env::{Disk, Wall};
 
 use crate::config::{LogConfig, LogIdentity};
+use crate::dir::LogDir;
 use crate::error::StorageError;
 use crate::log::Log;
 use crate::log_dir::parse_dir_name;
@@ -107,8 +108,13 @@ async fn identity_of<D: Disk>(disk: &D, dir: &Path) -> Result<LogIdentity, Stora
     let (Some((topic, partition)), Some(topic_id)) = (name, read_metadata(disk, dir).await?) else {
         return Err(StorageError::damaged(dir, "does not say whose log it is"));
     };
+    // Whatever is written is bound to the cluster, too: the broker would take it for another's.
+    let cluster = match dir.parent() {
+        Some(parent) => LogDir::cluster_of(disk, parent).await?,
+        None => None,
+    };
     Ok(LogIdentity {
-        cluster_id: None,
+        cluster_id: cluster.map(|cluster| cluster.digest()),
         topic_id,
         topic,
         partition,
