@@ -469,7 +469,7 @@ impl<E: Env> ControllerHost<E> {
         let wall = self.env.clock().wall();
         let appended = self
             .log
-            .append(batch, &header, base_offset, epoch, None, wall)
+            .append(batch, &header, base_offset, epoch, wall)
             .map_err(|error| ControllerError::Resigned(error.to_string()))?;
         self.env.observe(Seen::Appended {
             partition: METADATA_PARTITION,

@@ -80,7 +80,7 @@ fn batch(records: usize, size: usize) -> (Bytes, BatchHeader) {
 
 fn append<D: Disk>(log: &mut Log<D>, (bytes, header): &(Bytes, BatchHeader)) {
     let base = log.log_end_offset().position();
-    log.append(bytes, header, base, LeaderEpoch(0), None, Wall(1))
+    log.append(bytes, header, base, LeaderEpoch(0), Wall(1))
         .expect("room");
 }
 

@@ -69,7 +69,7 @@ fn main() {
             let header = BatchHeader::parse(&bytes).expect("a batch");
             let base = log.log_end_offset().position();
             let epoch = LeaderEpoch((i / 200) as i32);
-            log.append(&bytes, &header, base, epoch, None, Wall(0))
+            log.append(&bytes, &header, base, epoch, Wall(0))
                 .expect("room");
             if i % 7 == 0
                 && let Some(job) = log.start_job(i % 2 == 0)

@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use env::{Disk, OpenMode, Wall};
+use records::BatchHeader;
 use records::layout::{self, HEADER_SIZE};
-use records::{BatchHeader, TimestampType};
 use types::{LeaderEpoch, NextOffset, Offset, TimestampMs, mutant};
 
 use crate::claims::{Claim, ENDS_MAX, SECTOR, Unsynced};
@@ -240,14 +240,8 @@ impl<D: Disk> Log<D> {
         &self.epochs
     }
 
-    /// The last epoch that is not newer than `epoch`, and where it ends.
-    #[must_use]
-    pub fn end_offset_for(&self, epoch: LeaderEpoch) -> Option<(LeaderEpoch, NextOffset)> {
-        self.epochs.end_offset_for(epoch, self.log_end_offset())
-    }
-
     /// Gives a batch its place at the end of the log, in memory: it is copied once, offset and leader epoch
-    /// (and the time, if given) are written into the copy, and its index entries are made. No I/O.
+    /// are written into the copy, and its index entries are made. No I/O.
     ///
     /// `base_offset` is what the caller takes for the log's end: the append is conditional on it.
     ///
@@ -262,7 +256,6 @@ impl<D: Disk> Log<D> {
         header: &BatchHeader,
         base_offset: Offset,
         leader_epoch: LeaderEpoch,
-        log_append_time: Option<TimestampMs>,
         now: Wall,
     ) -> Result<Appended, AppendError> {
         let size = batch.len();
@@ -273,20 +266,11 @@ impl<D: Disk> Log<D> {
         let rest = &batch[HEADER_SIZE..];
         layout::set_base_offset(&mut head, base_offset);
         layout::set_leader_epoch(&mut head, leader_epoch);
-        let mut placed = BatchHeader {
+        let placed = BatchHeader {
             base_offset,
             leader_epoch,
             ..*header
         };
-        if let Some(time) = log_append_time {
-            placed.attributes = placed
-                .attributes
-                .with_timestamp_type(TimestampType::LogAppendTime);
-            placed.max_timestamp = time;
-            placed.write(&mut head);
-            placed.crc = crc_of(&head, rest);
-            placed.write(&mut head);
-        }
         let rolled = self.must_roll(&placed, now);
         if rolled {
             self.roll(now);
@@ -922,12 +906,4 @@ fn write_step(steps: &mut Vec<Step>, rest: &mut &[Chunk], target: &mut Place, se
         steps.push(Step::Write(run.to_vec()));
     }
     *rest = others;
-}
-
-/// The CRC of a batch given in two parts.
-fn crc_of(head: &[u8; HEADER_SIZE], rest: &[u8]) -> u32 {
-    let mut crc = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
-    crc.update(&head[layout::ATTRIBUTES_AT..]);
-    crc.update(rest);
-    crc.finalize() as u32
 }

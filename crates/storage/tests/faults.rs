@@ -16,7 +16,7 @@ use ottla_storage::{
     AppendError, Health, JobError, Log, LogConfig, LogIdentity, ReadError, StorageError,
 };
 use records::BatchHeader;
-use types::{LeaderEpoch, NextOffset, Offset, TimestampMs, Uuid};
+use types::{LeaderEpoch, NextOffset, Offset, Uuid};
 
 type Batches = Vec<(Offset, NextOffset, Vec<u8>)>;
 
@@ -52,7 +52,7 @@ fn workload(disk: &MemDisk, config: &LogConfig, told: &mut Told) -> Result<(), S
         let header = BatchHeader::parse(&bytes).unwrap();
         let base = log.log_end_offset().position();
         let epoch = LeaderEpoch(i as i32 / 4);
-        match log.append(&bytes, &header, base, epoch, None, Wall(0)) {
+        match log.append(&bytes, &header, base, epoch, Wall(0)) {
             Ok(done) => {
                 let stored = common::stored(&bytes, base, epoch.0);
                 told.appended.push((base, done.next_offset, stored));
@@ -110,7 +110,7 @@ fn workload(disk: &MemDisk, config: &LogConfig, told: &mut Told) -> Result<(), S
     for _ in 0..3 {
         let header = BatchHeader::parse(&bytes).unwrap();
         let base = log.log_end_offset().position();
-        if let Ok(done) = log.append(&bytes, &header, base, LeaderEpoch(7), None, Wall(0)) {
+        if let Ok(done) = log.append(&bytes, &header, base, LeaderEpoch(7), Wall(0)) {
             told.appended
                 .push((base, done.next_offset, common::stored(&bytes, base, 7)));
         }
@@ -131,7 +131,7 @@ fn fenced(log: &mut Log<MemDisk>) {
     let bytes = batch(1, 1, 10, 0);
     let header = BatchHeader::parse(&bytes).unwrap();
     let base = log.log_end_offset().position();
-    let refused = log.append(&bytes, &header, base, LeaderEpoch(9), None, Wall(0));
+    let refused = log.append(&bytes, &header, base, LeaderEpoch(9), Wall(0));
     assert_eq!(refused, Err(AppendError::Offline));
     assert!(log.start_job(true).is_none());
     let start = log.log_start_offset();
@@ -798,14 +798,7 @@ fn refused_batches_leave_no_trace() {
     let large_header = BatchHeader::parse(&large).unwrap();
     for i in 0..3 {
         let refused = log
-            .append(
-                &large,
-                &large_header,
-                Offset(i),
-                LeaderEpoch(5),
-                None,
-                Wall(0),
-            )
+            .append(&large, &large_header, Offset(i), LeaderEpoch(5), Wall(0))
             .unwrap_err();
         assert_eq!(
             refused,
@@ -817,11 +810,11 @@ fn refused_batches_leave_no_trace() {
         append(&mut log, &bytes, 2);
     }
     let base = log.log_end_offset().position();
-    let busy = log.append(&bytes, &header, base, LeaderEpoch(2), None, Wall(0));
+    let busy = log.append(&bytes, &header, base, LeaderEpoch(2), Wall(0));
     assert_eq!(busy, Err(AppendError::Busy));
     assert_eq!(flush(&mut log, true).unwrap().durable, NextOffset(3));
     let stale = log
-        .append(&bytes, &header, base, LeaderEpoch(1), None, Wall(0))
+        .append(&bytes, &header, base, LeaderEpoch(1), Wall(0))
         .unwrap_err();
     assert_eq!(
         stale,
@@ -831,17 +824,16 @@ fn refused_batches_leave_no_trace() {
         }
     );
     assert_eq!(log.epochs().encode(), "0\n1\n2 0\n");
-    let now_ms = TimestampMs(777);
     let done = log
-        .append(&bytes, &header, base, LeaderEpoch(2), Some(now_ms), Wall(0))
+        .append(&bytes, &header, base, LeaderEpoch(2), Wall(0))
         .unwrap();
-    assert_eq!(done.max_timestamp, now_ms);
     let read = log.read(base, NextOffset(4), 1, true).unwrap();
     let stored = now(read.run()).unwrap().chunks.concat();
     records::layout::verify_crc(&stored).unwrap();
     let stored = BatchHeader::parse(&stored).unwrap();
-    assert!(
-        stored.is_log_append_time() && stored.max_timestamp == now_ms && stored.crc == done.crc
+    assert_eq!(
+        (stored.crc, stored.max_timestamp),
+        (done.crc, done.max_timestamp)
     );
 }
 

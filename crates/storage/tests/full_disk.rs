@@ -63,7 +63,7 @@ fn goes_on(log: &mut Log<MemDisk>) {
     let bytes = batch(77, 1, 600, 100);
     let header = BatchHeader::parse(&bytes).unwrap();
     let base = log.log_end_offset().position();
-    let first = log.append(&bytes, &header, base, LeaderEpoch(0), None, Wall(0));
+    let first = log.append(&bytes, &header, base, LeaderEpoch(0), Wall(0));
     if first == Err(AppendError::Full) {
         assert_eq!(flush(log, true).unwrap().error, None);
         append(log, &bytes, 0);

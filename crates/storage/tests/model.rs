@@ -123,14 +123,9 @@ impl Model {
                 let bytes = batch(1, 1, 10, 0);
                 let header = BatchHeader::parse(&bytes).unwrap();
                 let wrong = Offset(self.end() + 1);
-                let refused = self.log.append(
-                    &bytes,
-                    &header,
-                    wrong,
-                    LeaderEpoch(self.epoch),
-                    None,
-                    Wall(0),
-                );
+                let refused =
+                    self.log
+                        .append(&bytes, &header, wrong, LeaderEpoch(self.epoch), Wall(0));
                 assert!(matches!(
                     refused,
                     Err(AppendError::OutOfOrder { .. } | AppendError::Full)
@@ -214,7 +209,6 @@ impl Model {
             &header,
             base,
             LeaderEpoch(self.epoch),
-            None,
             Wall(timestamp),
         );
         match done {

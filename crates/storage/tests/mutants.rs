@@ -280,7 +280,7 @@ fn appends_to_a_failed_log() {
     let bytes = batch(1, 1, 10, 0);
     let header = BatchHeader::parse(&bytes).unwrap();
     let base = log.log_end_offset().position();
-    let refused = log.append(&bytes, &header, base, LeaderEpoch(9), None, Wall(0));
+    let refused = log.append(&bytes, &header, base, LeaderEpoch(9), Wall(0));
     assert_eq!(refused, Err(AppendError::Offline));
 }
 
@@ -296,7 +296,8 @@ fn epoch_zero_comes_back() {
     let (disk, _) = five();
     let (log, _) = open(&disk, &large()).unwrap();
     assert_eq!(
-        log.end_offset_for(LeaderEpoch(0)),
+        log.epochs()
+            .end_offset_for(LeaderEpoch(0), log.log_end_offset()),
         Some((LeaderEpoch(0), NextOffset(5)))
     );
 }
@@ -330,7 +331,7 @@ fn snapshots_of_appends_taken_back() {
         let bytes = batch(20 + i, 1, 50, 1);
         let header = BatchHeader::parse(&bytes).unwrap();
         let base = log.log_end_offset().position();
-        let _ = log.append(&bytes, &header, base, LeaderEpoch(1), None, Wall(0));
+        let _ = log.append(&bytes, &header, base, LeaderEpoch(1), Wall(0));
         flush(&mut log, true);
     }
     assert_eq!(log.durable_end(), NextOffset(6));
@@ -376,7 +377,7 @@ fn indexes_after_appends_taken_back() {
     disk.set_capacity(None);
     let bytes = batch(20, 1, 900, 2);
     let header = BatchHeader::parse(&bytes).unwrap();
-    let refused = log.append(&bytes, &header, Offset(3), LeaderEpoch(0), None, Wall(0));
+    let refused = log.append(&bytes, &header, Offset(3), LeaderEpoch(0), Wall(0));
     assert_eq!(refused, Err(AppendError::Full));
     flush(&mut log, true);
     for i in 0..5 {
@@ -445,7 +446,7 @@ fn appends_continue_the_log() {
     let (mut log, _) = open(&disk, &large()).unwrap();
     let bytes = batch(1, 1, 10, 0);
     let header = BatchHeader::parse(&bytes).unwrap();
-    let twice = log.append(&bytes, &header, Offset(4), LeaderEpoch(9), None, Wall(0));
+    let twice = log.append(&bytes, &header, Offset(4), LeaderEpoch(9), Wall(0));
     assert!(matches!(twice, Err(AppendError::OutOfOrder { .. })));
 }
 
@@ -551,7 +552,7 @@ fn refused_batches_do_not_come_back() {
     disk.fail(None);
     let again = sized(5, room);
     let header = BatchHeader::parse(&again).unwrap();
-    let full = log.append(&again, &header, Offset(1), LeaderEpoch(0), None, Wall(0));
+    let full = log.append(&again, &header, Offset(1), LeaderEpoch(0), Wall(0));
     assert_eq!(full, Err(AppendError::Full));
     flush(&mut log, true);
     append(&mut log, &again, 0);

@@ -216,7 +216,7 @@ fn a_transaction_that_began_under_kafka_is_aborted_under_us() {
     let (mut log, _) = open_kafkas(&disk);
     let marker = end(1, TransactionResult::Abort);
     let header = BatchHeader::parse(&marker).unwrap();
-    log.append(&marker, &header, Offset(164), LeaderEpoch(5), None, Wall(0))
+    log.append(&marker, &header, Offset(164), LeaderEpoch(5), Wall(0))
         .unwrap();
     let found = aborted(&log, 164, 165);
     assert_eq!(
@@ -326,7 +326,7 @@ impl Run {
         };
         match self
             .log
-            .append(batch, &header, base, LeaderEpoch(0), None, Wall(0))
+            .append(batch, &header, base, LeaderEpoch(0), Wall(0))
         {
             Ok(_) => {}
             Err(AppendError::Full) => return false,

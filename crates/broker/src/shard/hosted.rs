@@ -586,7 +586,6 @@ impl<E: Env> Hosted<E> {
                         &batch.header,
                         base_offset,
                         leader_epoch,
-                        None,
                         now.wall,
                     );
                     match appended {

@@ -838,7 +838,7 @@ pub fn append(log: &mut Log<MemDisk>, bytes: &Bytes, epoch: i32) -> (Offset, Nex
     let header = BatchHeader::parse(bytes).unwrap();
     let base = log.log_end_offset().position();
     let done = log
-        .append(bytes, &header, base, LeaderEpoch(epoch), None, Wall(1_000))
+        .append(bytes, &header, base, LeaderEpoch(epoch), Wall(1_000))
         .unwrap();
     (base, done.next_offset, stored(bytes, base, epoch))
 }
