@@ -16,6 +16,7 @@ use crate::oracles::ledger::{Ledger, Promise};
 use crate::oracles::log::{Expected, LogOracle};
 use crate::oracles::producer::{ProducerIds, Sequenced, judge_log};
 use crate::oracles::reads::{ReadBatch, Reads};
+use crate::oracles::teams::Teams;
 use crate::oracles::{Judge, Violation};
 use crate::payload::{self, Stamp};
 
@@ -47,6 +48,8 @@ pub struct Inner {
     pub reads: Reads,
     /// Groups.
     pub groups: Groups,
+    /// Groups that read with our own consumer.
+    pub teams: Teams,
     /// Topics of admins.
     pub admin: Topics,
     /// Producer ids.
@@ -122,6 +125,13 @@ impl Inner {
                     || self.damage.of_topic(&topic).any
             }
         }
+    }
+
+    /// Whether records of a partition may be gone that nobody asked to delete.
+    fn may_have_gone(&mut self, at: TopicPartition) -> bool {
+        let harmed = self.harmed(at);
+        let retention = (self.topics.get(&at.topic_id)).is_none_or(|topic| topic.retention);
+        harmed.any || harmed.hides || retention
     }
 
     /// Whether so many topics of the load are there.
@@ -214,6 +224,7 @@ impl History {
                 logs: LogOracle::default(),
                 reads: Reads::default(),
                 groups: Groups::default(),
+                teams: Teams::default(),
                 admin: Topics::default(),
                 producer_ids: ProducerIds::default(),
                 topics: BTreeMap::new(),
@@ -452,6 +463,55 @@ impl History {
                 format!("{at:?} was read up to {end} without {offset}, which was acknowledged")
             });
         }
+    }
+
+    /// A member of a group was given a record.
+    pub fn team_was_given(&self, group: &str, at: TopicPartition, offset: i64) {
+        self.lock().teams.given(group, at, offset);
+    }
+
+    /// A member of a group has a partition.
+    pub fn team_owns(&self, group: &str, generation: i32, at: TopicPartition, member: &str) {
+        let mut inner = self.lock();
+        if inner.harmed_groups().any {
+            return;
+        }
+        let Inner { teams, judge, .. } = &mut *inner;
+        teams.owns(group, generation, at, member, judge);
+    }
+
+    /// A member of a group begins to read a partition at `position`.
+    pub fn team_starts(&self, group: &str, at: TopicPartition, position: i64) {
+        let mut inner = self.lock();
+        if inner.may_have_gone(at) {
+            return;
+        }
+        let from = inner.deleted_before.get(&at).copied().unwrap_or(0);
+        let Inner {
+            teams,
+            judge,
+            ledger,
+            ..
+        } = &mut *inner;
+        let promised = ledger.promised(&at, position);
+        let before = promised.filter(|offset| *offset >= from);
+        teams.starts(group, at, position, before, judge);
+    }
+
+    /// Whether the members of a group were given all of a topic that is there for good.
+    #[must_use]
+    pub fn team_has_all(&self, group: &str, topic: &TopicFacts) -> bool {
+        let mut inner = self.lock();
+        (0..topic.partitions).all(|partition| {
+            let at = partition_of(topic.id, partition);
+            if inner.may_have_gone(at) {
+                return true;
+            }
+            let from = inner.deleted_before.get(&at).copied().unwrap_or(0);
+            let promised = inner.ledger.promised(&at, i64::MAX);
+            let all = promised.filter(|offset| *offset >= from);
+            inner.teams.have(group, at, all)
+        })
     }
 
     /// An answer to a fetch came.

@@ -16,7 +16,7 @@ use crate::faults::{self, CLUSTER, Fault, Planned};
 use crate::history::{History, Needs};
 use crate::oracles::{NO_PANIC, Violation, liveness};
 use crate::scenario::{Ending, Scenario};
-use crate::workloads::{Client, admin, audit, consume, group, hostile, produce};
+use crate::workloads::{Client, admin, audit, consume, group, hostile, produce, team};
 
 const MS: u64 = 1_000_000;
 /// The world turns for so long between two looks at the verdict.
@@ -318,6 +318,16 @@ fn add_clients(world: &mut World, scenario: &Scenario, history: &History) -> Vec
     clients.add("preparer".to_owned(), Needs::Metadata, move |client, _| {
         admin::prepare(client, topics.clone())
     });
+    for spec in &scenario.teams {
+        for number in 0..spec.members {
+            let (spec, topic) = (spec.clone(), name_of(spec.topic));
+            let name = format!("{}-member-{number}", spec.id);
+            let needs = Needs::GroupsAnd(topic.clone());
+            clients.add(name, needs, move |client, process| {
+                team::run(client, spec.clone(), number, topic.clone(), process)
+            });
+        }
+    }
     clients.nodes
 }
 

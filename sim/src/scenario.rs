@@ -36,6 +36,9 @@ pub struct Scenario {
     /// Consumer groups.
     #[serde(default)]
     pub groups: Vec<Group>,
+    /// Groups that read with our own consumer.
+    #[serde(default)]
+    pub teams: Vec<Team>,
     /// Admins, by what they do.
     #[serde(default)]
     pub admins: Vec<Admin>,
@@ -207,6 +210,34 @@ pub struct Group {
     pub sleep_ppm: u32,
 }
 
+/// A consumer group whose members read with the consumer that users run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Team {
+    /// The group's id.
+    pub id: String,
+    /// The topic that it reads.
+    pub topic: usize,
+    /// Its members.
+    pub members: u32,
+    /// Whether members are static.
+    pub fixed: bool,
+    /// Whether members keep their partitions while they rebalance.
+    pub cooperative: bool,
+    /// Session timeout in ms.
+    pub session_ms: u64,
+    /// Rebalance timeout in ms.
+    pub rebalance_ms: u64,
+    /// How often offsets are committed, in ms.
+    pub commit_ms: u64,
+    /// Most records of a poll.
+    pub poll_records_max: usize,
+    /// Chance in a million, per poll, that a member leaves and comes back.
+    pub leave_ppm: u32,
+    /// Chance in a million, per poll, that a member falls silent for longer than its session.
+    pub sleep_ppm: u32,
+}
+
 /// An admin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -239,7 +270,8 @@ impl Scenario {
         let topics = scenario.topics.len();
         let named = (scenario.producers.iter().map(|p| p.topic))
             .chain(scenario.consumers.iter().map(|c| c.topic))
-            .chain(scenario.groups.iter().map(|g| g.topic));
+            .chain(scenario.groups.iter().map(|g| g.topic))
+            .chain(scenario.teams.iter().map(|t| t.topic));
         match named.into_iter().find(|topic| *topic >= topics) {
             Some(topic) => Err(format!("topic {topic} of {topics}")),
             None => Ok(scenario),

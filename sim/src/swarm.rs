@@ -7,7 +7,7 @@ use world::seed::{ChaCha8Rng, Draw, Mixer};
 
 use crate::faults::{AfterSync, Fault, Planned, Whose};
 use crate::scenario::{
-    Admin, Cluster, Consumer, Ending, Group, Hostile, Producer, Scenario, Sending, Topic,
+    Admin, Cluster, Consumer, Ending, Group, Hostile, Producer, Scenario, Sending, Team, Topic,
     WorldFaults,
 };
 
@@ -95,12 +95,14 @@ pub fn draw(seed: u64) -> Scenario {
         producers,
         consumers,
         groups,
+        teams: Vec::new(),
         admins,
         hostiles,
         faults: all_faults(seed, faults(rng, storm_ms, clients, damage), storm_ms),
     };
     expiry(seed, &mut scenario);
     later(seed, &mut scenario);
+    teams(seed, clients, &mut scenario);
     scenario
 }
 
@@ -171,6 +173,55 @@ fn later(seed: u64, scenario: &mut Scenario) {
         fault: Fault::DiskFullForGood { bytes_left },
     });
     scenario.faults.sort_by_key(|planned| planned.at_ms);
+}
+
+/// In some of the runs, a group whose members read with our own consumer. `others` is how many clients there are.
+fn teams(seed: u64, others: usize, scenario: &mut Scenario) {
+    let mut rng = Mixer::new(seed).with("scenario").with("teams").stream();
+    let rng = &mut rng;
+    // Where offsets expire, groups are forgotten, and count their generations anew.
+    let expire = scenario
+        .cluster
+        .configs
+        .contains_key("offsets.retention.minutes");
+    if expire || !rng.chance(400_000) {
+        return;
+    }
+    let team = Team {
+        id: "team".to_owned(),
+        topic: rng.index(scenario.topics.len()),
+        members: 1 + rng.below(3) as u32,
+        fixed: rng.chance(300_000),
+        cooperative: rng.coin(),
+        session_ms: rng.magnitude(400, 3_000),
+        rebalance_ms: rng.magnitude(400, 3_000),
+        commit_ms: rng.magnitude(10, 1_000),
+        poll_records_max: rng.magnitude(1, 100) as usize,
+        leave_ppm: rng.magnitude(1, 30_000) as u32,
+        sleep_ppm: rng.magnitude(1, 10_000) as u32,
+    };
+    // Its members come behind all others.
+    let full = |planned: &Planned| matches!(planned.fault, Fault::DiskFullForGood { .. });
+    let first = others + usize::from(scenario.faults.iter().any(full));
+    let storm_ms = scenario.storm_ms;
+    let client = |rng: &mut ChaCha8Rng| first + rng.index(team.members as usize);
+    let all = &mut scenario.faults;
+    class(rng, all, storm_ms, 4, |rng| Fault::KillClient {
+        client: client(rng),
+        down_ms: rng.magnitude(1, 1_000),
+    });
+    class(rng, all, storm_ms, 2, |rng| Fault::PauseClient {
+        client: client(rng),
+        ms: rng.magnitude(1, 4_000),
+    });
+    class(rng, all, storm_ms, 3, |rng| Fault::Partition {
+        client: client(rng),
+        ms: rng.magnitude(10, 4_000),
+        to_broker: rng.coin(),
+        from_broker: rng.coin(),
+    });
+    all.sort_by_key(|planned| planned.at_ms);
+    scenario.teams.push(team);
 }
 
 fn text(value: impl ToString) -> String {

@@ -11,7 +11,7 @@
 //! | R1-R6, R11-R16, R18 | need several replicas |
 //! | R7 | the in-sync replicas are always the one that there is; refusals below `min.insync.replicas` are judged by the model of the partition in `specs` |
 //! | G11 | needs the newer protocols of groups, in which the broker assigns |
-//! | G12 | an order of callbacks: members here speak the protocol themselves; the tests of `client` judge its consumer |
+//! | G12 | an order of callbacks: half of the members here speak the protocol themselves; the tests of `client` judge its consumer |
 //! | G13 | needs a second protocol to change to |
 //! | G15 | assignors run in clients; the tests of `client` compare them |
 //!
@@ -28,6 +28,7 @@ pub mod log;
 pub mod producer;
 pub mod reads;
 pub mod replay;
+pub mod teams;
 pub mod wire;
 
 use std::collections::BTreeMap;

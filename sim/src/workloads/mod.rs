@@ -6,6 +6,7 @@ pub mod consume;
 pub mod group;
 pub mod hostile;
 pub mod produce;
+pub mod team;
 
 use std::time::Duration;
 
