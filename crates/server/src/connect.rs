@@ -1,12 +1,15 @@
 //! How a command that asks a cluster reaches it, and how long it may take.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use client::{Admin, ClientOptions};
-use env::{Clock, Either3, Env, race3};
-use env_tokio::{Runtime, RuntimeOptions, TokioEnv, Workers, shutdown_signal};
+use env::{Clock, Either, Either3, Env, race, race3};
+use env_tokio::{Runtime, RuntimeOptions, TokioClock, TokioEnv, Workers, shutdown_signal};
+use tokio::sync::watch;
+use types::Mono;
 
 use crate::exit::{Exit, Failure};
 use crate::when;
@@ -76,13 +79,13 @@ impl Connect {
     /// Runs a command that asks and is done: it may take [`Connect::timeout`] in all.
     pub(crate) fn ask<T>(
         &self,
-        command: impl AsyncFnOnce(&mut Admin<TokioEnv>) -> Result<T>,
+        command: impl AsyncFnOnce(&mut Admin<TokioEnv>, &Deadline) -> Result<T>,
     ) -> Result<T> {
         let options = self.options()?;
         let limit = Some(self.timeout.saturating_add(GRACE));
-        run(limit, OnSignal::End, async |env| {
+        run(limit, OnSignal::End, async |env, deadline| {
             let mut admin = Admin::new(&env, options);
-            command(&mut admin).await
+            command(&mut admin, deadline).await
         })
     }
 
@@ -93,7 +96,7 @@ impl Connect {
         command: impl AsyncFnOnce(TokioEnv, ClientOptions) -> Result<T>,
     ) -> Result<T> {
         let options = self.options()?;
-        run(None, on_signal, async |env| command(env, options).await)
+        run(None, on_signal, async |env, _| command(env, options).await)
     }
 }
 
@@ -106,11 +109,59 @@ pub(crate) enum OnSignal {
     Heard,
 }
 
+/// Until when a command may take. It does not run while somebody is asked: people take the time that they take.
+pub(crate) struct Deadline {
+    clock: TokioClock,
+    limit: Option<Duration>,
+    until: watch::Sender<Option<Mono>>,
+    asking: Cell<bool>,
+}
+
+impl Deadline {
+    fn new(clock: TokioClock, limit: Option<Duration>) -> Deadline {
+        let until = limit.map(|limit| clock.mono().after(limit));
+        Deadline {
+            clock,
+            limit,
+            until: watch::Sender::new(until),
+            asking: Cell::new(false),
+        }
+    }
+
+    /// Waits for somebody's answer. What comes after it has the command's whole time again.
+    pub(crate) async fn while_asking<T>(&self, answer: impl Future<Output = T>) -> T {
+        self.asking.set(true);
+        self.until.send_replace(None);
+        let answer = answer.await;
+        let until = self.limit.map(|limit| self.clock.mono().after(limit));
+        self.until.send_replace(until);
+        self.asking.set(false);
+        answer
+    }
+
+    /// Completes when the time is up.
+    async fn passed(&self) {
+        let mut changes = self.until.subscribe();
+        loop {
+            let until = *changes.borrow_and_update();
+            let passed = async {
+                match until {
+                    Some(until) => self.clock.sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            if let Either::First(()) = race(passed, changes.changed()).await {
+                return;
+            }
+        }
+    }
+}
+
 /// Runs a command on this thread.
 pub(crate) fn run<T>(
     limit: Option<Duration>,
     on_signal: OnSignal,
-    command: impl AsyncFnOnce(TokioEnv) -> Result<T>,
+    command: impl AsyncFnOnce(TokioEnv, &Deadline) -> Result<T>,
 ) -> Result<T> {
     let options = RuntimeOptions {
         workers: Workers::Caller,
@@ -129,16 +180,16 @@ pub(crate) fn run<T>(
                 None => std::future::pending().await,
             }
         };
-        let clock = *env.clock();
-        let late = async {
-            match limit {
-                Some(limit) => clock.sleep_until(clock.mono().after(limit)).await,
-                None => std::future::pending().await,
-            }
-        };
-        match race3(command(env.clone()), signal, late).await {
+        let deadline = Deadline::new(*env.clock(), limit);
+        match race3(command(env.clone(), &deadline), signal, deadline.passed()).await {
             Either3::First(result) => result,
-            Either3::Second(_) => Err(Failure::new(Exit::Interrupted, "interrupted").into()),
+            Either3::Second(_) => {
+                let text = match deadline.asking.get() {
+                    true => "interrupted: nothing was done",
+                    false => "interrupted",
+                };
+                Err(Failure::new(Exit::Interrupted, text).into())
+            }
             Either3::Third(()) => Err(Failure::new(
                 Exit::Unreachable,
                 "the command took longer than it may",
@@ -149,4 +200,27 @@ pub(crate) fn run<T>(
     });
     runtime.shutdown(Duration::from_secs(1));
     end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit;
+
+    const LIMIT: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn what_comes_after_an_answer_has_the_whole_time_and_no_more() {
+        let mut came_after = false;
+        let late = run(Some(LIMIT), OnSignal::End, async |env, deadline| {
+            let clock = *env.clock();
+            let answer = clock.sleep_until(clock.mono().after(LIMIT * 3 / 2));
+            deadline.while_asking(answer).await;
+            clock.sleep_until(clock.mono().after(LIMIT / 2)).await;
+            came_after = true;
+            std::future::pending::<Result<()>>().await
+        });
+        assert!(came_after);
+        assert_eq!(exit::of(&late.unwrap_err()), Some(Exit::Unreachable));
+    }
 }

@@ -66,7 +66,7 @@ rows! {
 /// Runs a command about the cluster.
 pub(crate) fn run(args: &ClusterArgs, output: Output) -> Result<Exit> {
     let Command::Info(Info {}) = &args.command;
-    let info = args.connect.ask(async |admin| {
+    let info = args.connect.ask(async |admin, _| {
         let failed = |error: client::Error| Failure::client("describing the cluster", &error);
         let described = admin.describe_cluster(true).await.map_err(failed)?;
         let versions = admin.api_versions().await.map_err(failed)?;

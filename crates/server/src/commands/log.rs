@@ -14,7 +14,7 @@ use storage::tools::verify::{Severity, Verified};
 use storage::tools::{Action, DumpOptions, Row as DumpRow, dump, repair, verify};
 
 use crate::confirm::Consent;
-use crate::connect;
+use crate::connect::{self, Deadline};
 use crate::exit::{Exit, Failure};
 use crate::formats::to_base64;
 use crate::output::{self, Output, Time, rows, table};
@@ -175,13 +175,15 @@ rows! {
 
 /// Runs a command about files.
 pub(crate) fn run(args: &LogArgs, output: Output) -> Result<Exit> {
-    connect::run(None, connect::OnSignal::End, async |env| {
-        match &args.command {
+    connect::run(
+        None,
+        connect::OnSignal::End,
+        async |env, deadline| match &args.command {
             Command::Dump(args) => self::dump_all(&env, args, output).await,
             Command::Verify(args) => self::verify_all(&env, args, output).await,
-            Command::Repair(args) => self::repair_all(&env, args, output).await,
-        }
-    })
+            Command::Repair(args) => self::repair_all(&env, args, output, deadline).await,
+        },
+    )
 }
 
 async fn dump_all(env: &TokioEnv, args: &Dump, output: Output) -> Result<Exit> {
@@ -491,7 +493,12 @@ async fn verify_all(env: &TokioEnv, args: &Verify, output: Output) -> Result<Exi
     Ok(Exit::Ok)
 }
 
-async fn repair_all(env: &TokioEnv, args: &Repair, output: Output) -> Result<Exit> {
+async fn repair_all(
+    env: &TokioEnv,
+    args: &Repair,
+    output: Output,
+    deadline: &Deadline,
+) -> Result<Exit> {
     let config = || LogConfig {
         // A repair writes nothing new that room would be reserved for.
         preallocate: false,
@@ -522,7 +529,7 @@ async fn repair_all(env: &TokioEnv, args: &Repair, output: Output) -> Result<Exi
             findings: findings(&repaired.before),
         });
     }
-    if !args.consent.to(&plan, output)? {
+    if !args.consent.to(&plan, output, deadline).await? {
         output::list(output, &rows)?;
         return Ok(Exit::Ok);
     }

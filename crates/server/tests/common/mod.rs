@@ -8,7 +8,8 @@
 )]
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use std::io::{BufRead, BufReader, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -114,6 +115,86 @@ pub fn run_with(args: &[&str], input: &[u8], set: impl FnOnce(&mut Command)) -> 
 /// Runs the program.
 pub fn run(args: &[&str]) -> Ran {
     run_with(args, b"", |_| {})
+}
+
+/// The program at a terminal: standard input and standard error are one, standard output is a pipe.
+pub struct AtTerminal {
+    child: Child,
+    terminal: File,
+    /// What the terminal shows.
+    pub shown: String,
+}
+
+impl AtTerminal {
+    pub fn start(args: &[&str]) -> AtTerminal {
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap();
+        // Only the child keeps its side: when it has ended, nothing more can be read from ours.
+        let theirs = || {
+            let path = Path::new(name.to_str().unwrap());
+            let mut options = File::options();
+            Stdio::from(options.read(true).write(true).open(path).unwrap())
+        };
+        let child = command()
+            .args(args)
+            .stdin(theirs())
+            .stderr(theirs())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        AtTerminal {
+            child,
+            terminal: File::from(ours),
+            shown: String::new(),
+        }
+    }
+
+    /// Reads on until the terminal shows this.
+    #[track_caller]
+    pub fn await_text(&mut self, text: &str) {
+        while !self.shown.contains(text) {
+            assert!(self.read(), "no `{text}`: {}", self.shown);
+        }
+    }
+
+    fn read(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        // The end of the child is an error here, EIO.
+        let count = self.terminal.read(&mut bytes).unwrap_or(0);
+        self.shown
+            .push_str(&String::from_utf8_lossy(&bytes[..count]));
+        count > 0
+    }
+
+    pub fn press(&mut self, keys: &str) {
+        self.terminal.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// What Ctrl-C does to the process that a terminal belongs to.
+    pub fn interrupt(&self) {
+        interrupt(&self.child);
+    }
+
+    /// Waits for its end. What the terminal showed stands for standard error.
+    pub fn end(mut self) -> Ran {
+        while self.read() {}
+        let output = self.child.wait_with_output().unwrap();
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: self.shown,
+        }
+    }
+}
+
+/// Sends SIGINT.
+pub fn interrupt(child: &Child) {
+    let pid = child.id().to_string();
+    let killed = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(killed.success());
 }
 
 /// A node in a directory of its own.

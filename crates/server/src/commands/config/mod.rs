@@ -184,7 +184,7 @@ pub(crate) fn run(args: &Config, output: Output) -> Result<Exit> {
         Command::Get(get) => {
             let settings = args
                 .connect
-                .ask(async |admin| self::get(admin, get).await)?;
+                .ask(async |admin, _| self::get(admin, get).await)?;
             output::list(output, &settings)?;
             Ok(Exit::Ok)
         }
@@ -347,7 +347,7 @@ fn change(
     });
     let wire = [(whose.resource(), wire.collect())];
     args.connect
-        .ask(async |admin| apply(admin, &wire, &whose.to_string(), dry_run).await)?;
+        .ask(async |admin, _| apply(admin, &wire, &whose.to_string(), dry_run).await)?;
     let changed: Vec<Changed> = changes
         .into_iter()
         .map(|(key, value)| Changed {

@@ -14,6 +14,7 @@ use super::Selection;
 use super::show::committed;
 use crate::commands::topic::{find, partitions_of};
 use crate::confirm::Consent;
+use crate::connect::Deadline;
 use crate::exit::{Exit, Failure, Tally};
 use crate::output::{self, Output, rows};
 use crate::range::{self, Point};
@@ -142,7 +143,12 @@ fn target(text: &str) -> Result<Target, String> {
     }
 }
 
-pub(super) async fn seek(admin: &mut Admin<TokioEnv>, args: &Seek, output: Output) -> Result<Exit> {
+pub(super) async fn seek(
+    admin: &mut Admin<TokioEnv>,
+    args: &Seek,
+    output: Output,
+    deadline: &Deadline,
+) -> Result<Exit> {
     let target = target(&args.to).map_err(Failure::usage)?;
     let group = Str::from(&args.group);
     let before = committed(admin, &group).await?;
@@ -201,7 +207,7 @@ pub(super) async fn seek(admin: &mut Admin<TokioEnv>, args: &Seek, output: Outpu
         "offsets of group {group} to be set:\n{}",
         output::table(Output::Table, &rows)
     );
-    if !args.consent.to(&plan, output)? {
+    if !args.consent.to(&plan, output, deadline).await? {
         output::list(output, &rows)?;
         return Ok(Exit::Ok);
     }
@@ -248,6 +254,7 @@ pub(super) async fn delete(
     admin: &mut Admin<TokioEnv>,
     args: &Delete,
     output: Output,
+    deadline: &Deadline,
 ) -> Result<Exit> {
     let mut tally = Tally::default();
     let ids: Vec<Str> = args.groups.iter().map(Str::from).collect();
@@ -273,7 +280,7 @@ pub(super) async fn delete(
         group: id.to_string(),
         dry_run: args.consent.dry_run,
     };
-    if !args.consent.to(&plan, output)? {
+    if !args.consent.to(&plan, output, deadline).await? {
         output::list(output, &found.iter().map(row).collect::<Vec<_>>())?;
         return Ok(tally.exit());
     }
@@ -296,6 +303,7 @@ pub(super) async fn delete_offsets(
     admin: &mut Admin<TokioEnv>,
     args: &DeleteOffsets,
     output: Output,
+    deadline: &Deadline,
 ) -> Result<Exit> {
     let group = Str::from(&args.group);
     let before = committed(admin, &group).await?;
@@ -326,7 +334,7 @@ pub(super) async fn delete_offsets(
         "offsets of group {group} to be deleted:\n{}",
         output::table(Output::Table, &rows)
     );
-    if !args.consent.to(&plan, output)? {
+    if !args.consent.to(&plan, output, deadline).await? {
         output::list(output, &rows)?;
         return Ok(Exit::Ok);
     }

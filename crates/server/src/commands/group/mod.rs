@@ -33,13 +33,16 @@ enum Command {
 
 /// Runs a command about groups.
 pub(crate) fn run(args: &GroupArgs, output: Output) -> Result<Exit> {
-    args.connect.ask(async |admin| match &args.command {
-        Command::List(list) => show::list(admin, list, output).await,
-        Command::Describe(describe) => show::describe(admin, describe, output).await,
-        Command::Seek(seek) => change::seek(admin, seek, output).await,
-        Command::Delete(delete) => change::delete(admin, delete, output).await,
-        Command::DeleteOffsets(delete) => change::delete_offsets(admin, delete, output).await,
-    })
+    args.connect
+        .ask(async |admin, deadline| match &args.command {
+            Command::List(list) => show::list(admin, list, output).await,
+            Command::Describe(describe) => show::describe(admin, describe, output).await,
+            Command::Seek(seek) => change::seek(admin, seek, output, deadline).await,
+            Command::Delete(delete) => change::delete(admin, delete, output, deadline).await,
+            Command::DeleteOffsets(delete) => {
+                change::delete_offsets(admin, delete, output, deadline).await
+            }
+        })
 }
 
 /// A topic, or some of its partitions: `orders`, `orders:0,3`.

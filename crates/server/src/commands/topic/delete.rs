@@ -12,6 +12,7 @@ use types::Offset;
 
 use super::{find, partitions_of};
 use crate::confirm::Consent;
+use crate::connect::Deadline;
 use crate::exit::{Exit, Failure, Tally};
 use crate::output::{self, Cell, Output, Time, rows};
 use crate::progress::bytes;
@@ -98,6 +99,7 @@ pub(super) async fn delete(
     admin: &mut Admin<TokioEnv>,
     args: &Delete,
     output: Output,
+    deadline: &Deadline,
 ) -> Result<Exit> {
     let mut tally = Tally::default();
     let names: Vec<String> = match args.if_exists {
@@ -135,7 +137,7 @@ pub(super) async fn delete(
             bytes(row.bytes)
         ));
     }
-    if !args.consent.to(&plan, output)? {
+    if !args.consent.to(&plan, output, deadline).await? {
         output::list(output, &rows)?;
         return Ok(tally.exit());
     }
@@ -199,7 +201,12 @@ async fn weigh(admin: &mut Admin<TokioEnv>, topic: &Topic, dry_run: bool) -> Res
     })
 }
 
-pub(super) async fn trim(admin: &mut Admin<TokioEnv>, args: &Trim, output: Output) -> Result<Exit> {
+pub(super) async fn trim(
+    admin: &mut Admin<TokioEnv>,
+    args: &Trim,
+    output: Output,
+    deadline: &Deadline,
+) -> Result<Exit> {
     let point = Point::parse(&args.before, Timestamp::now()).map_err(Failure::usage)?;
     let mut tally = Tally::default();
     let topics = find(admin, std::slice::from_ref(&args.topic), &mut tally).await?;
@@ -228,7 +235,7 @@ pub(super) async fn trim(admin: &mut Admin<TokioEnv>, args: &Trim, output: Outpu
         args.topic,
         output::table(Output::Table, &rows)
     );
-    if !args.consent.to(&plan, output)? {
+    if !args.consent.to(&plan, output, deadline).await? {
         output::list(output, &rows)?;
         return Ok(Exit::Ok);
     }

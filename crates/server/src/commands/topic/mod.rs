@@ -164,16 +164,17 @@ rows! {
 
 /// Runs a command about topics.
 pub(crate) fn run(args: &TopicArgs, output: Output) -> Result<Exit> {
-    args.connect.ask(async |admin| match &args.command {
-        Command::Create(create) => self::create(admin, create, output).await,
-        Command::List(list) => show::list(admin, list, output).await,
-        Command::Describe(describe) => show::describe(admin, describe, output).await,
-        Command::Alter(alter) => self::alter(admin, alter, output).await,
-        Command::Delete(delete) => delete::delete(admin, delete, output).await,
-        Command::AddPartitions(add) => add_partitions(admin, add, output).await,
-        Command::Trim(trim) => delete::trim(admin, trim, output).await,
-        Command::Offsets(offsets) => show::offsets(admin, offsets, output).await,
-    })
+    args.connect
+        .ask(async |admin, deadline| match &args.command {
+            Command::Create(create) => self::create(admin, create, output).await,
+            Command::List(list) => show::list(admin, list, output).await,
+            Command::Describe(describe) => show::describe(admin, describe, output).await,
+            Command::Alter(alter) => self::alter(admin, alter, output).await,
+            Command::Delete(delete) => delete::delete(admin, delete, output, deadline).await,
+            Command::AddPartitions(add) => add_partitions(admin, add, output).await,
+            Command::Trim(trim) => delete::trim(admin, trim, output, deadline).await,
+            Command::Offsets(offsets) => show::offsets(admin, offsets, output).await,
+        })
 }
 
 async fn create(admin: &mut Admin<TokioEnv>, args: &Create, output: Output) -> Result<Exit> {
