@@ -520,6 +520,22 @@ fn binary_records_pass_through_unharmed() {
         .ask(&["topic", "offsets", "bytes", "--output", "json"])
         .json();
     assert_eq!(offsets[0]["end"], 16);
+    // So it is with a record that can be read and goes nowhere.
+    let homeless = b"{\"topic\":\"bytes\",\"value\":\"a\"}\n{\"value\":\"b\"}\n{\"topic\":\"bytes\",\"value\":\"c\"}\n";
+    let broken = node.ask_with(&["produce", "-f", "json", "--output", "json"], homeless);
+    assert_eq!(broken.code, 1, "{}", broken.stderr);
+    for part in ["after record 1: ", "names no topic", "\nnext: "] {
+        assert!(broken.stderr.contains(part), "{part}: {}", broken.stderr);
+    }
+    let told: Value = serde_json::from_str(&broken.stdout).unwrap();
+    assert_eq!(
+        (&told["records"], &told["partitions"][0]["last_offset"]),
+        (&1.into(), &16.into())
+    );
+    let offsets = node
+        .ask(&["topic", "offsets", "bytes", "--output", "json"])
+        .json();
+    assert_eq!(offsets[0]["end"], 17);
 }
 
 #[test]

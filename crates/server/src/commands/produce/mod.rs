@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use client::{
@@ -228,6 +228,12 @@ impl Outcomes {
         }
     }
 
+    /// How many records there are of which the outcome is known.
+    fn told(&self) -> u64 {
+        let failed: u64 = self.failures.values().map(|(count, _)| count).sum();
+        self.records + failed
+    }
+
     /// Many records fail for one reason: it is told once.
     fn fail(&mut self, topic: &str, error: &client::Error, text: &str) {
         let text = format!("producing to {topic}: {text}");
@@ -260,8 +266,8 @@ async fn produce(
         progress: Progress::new("produced", false),
     };
     let mut undecided: VecDeque<Undecided> = VecDeque::new();
-    let mut broken = None;
-    loop {
+    let mut broken: Option<anyhow::Error> = None;
+    'input: loop {
         // Outcomes are taken while the input is waited for, so that a terminal's progress is true.
         let next = match undecided.front_mut() {
             None => Either::First(input.recv().await),
@@ -270,12 +276,19 @@ async fn produce(
         match next {
             Either::First(None) => break,
             Either::First(Some(Err(error))) => {
-                broken = Some(error);
+                broken = Some(error.into());
                 break;
             }
             Either::First(Some(Ok(records))) => {
                 for record in records {
-                    let record = complete(record, args)?;
+                    let record = match complete(record, args) {
+                        Ok(record) => record,
+                        // What came before it is told as for any other broken input.
+                        Err(error) => {
+                            broken = Some(error.into());
+                            break 'input;
+                        }
+                    };
                     let topic = record.topic.clone();
                     let size = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len) as u64;
                     let bytes = size(&record.key) + size(&record.value);
@@ -306,9 +319,12 @@ async fn produce(
     while !undecided.is_empty() {
         settle(&mut undecided, &mut outcomes).await;
     }
+    let after = format!("the input after record {}", outcomes.told());
+    let broken = broken.map(|error| error.context(after));
+    // Every record's outcome is known by now: an end that takes too long changes nothing about what is told.
     let closed = producer.close(args.connect.timeout).await;
-    closed.map_err(|error| Failure::client("closing the producer", &error))?;
-    report(outcomes, started, broken, output)
+    let closed = closed.map_err(|error| Failure::client("closing the producer", &error).into());
+    report(outcomes, started, broken.or(closed.err()), output)
 }
 
 async fn settle(undecided: &mut VecDeque<Undecided>, outcomes: &mut Outcomes) {
@@ -319,15 +335,14 @@ async fn settle(undecided: &mut VecDeque<Undecided>, outcomes: &mut Outcomes) {
 }
 
 /// A record with what the command line says of all.
-fn complete(mut record: ProducerRecord, args: &Produce) -> Result<ProducerRecord> {
+fn complete(mut record: ProducerRecord, args: &Produce) -> Result<ProducerRecord, Failure> {
     if record.topic.is_empty() {
         match &args.topic {
             Some(topic) => record.topic = Str::from(topic),
             None => {
-                return Err(Failure::usage(
-                    "a record names no topic, and neither does the command",
-                )
-                .into());
+                let text = "the next one names no topic, and neither does the command";
+                return Err(Failure::new(Exit::Failed, text)
+                    .next("`ottla produce TOPIC` names one for all that name none"));
             }
         }
     }
@@ -353,9 +368,10 @@ fn complete(mut record: ProducerRecord, args: &Produce) -> Result<ProducerRecord
 fn report(
     outcomes: Outcomes,
     started: Instant,
-    broken: Option<std::io::Error>,
+    broken: Option<anyhow::Error>,
     output: Output,
 ) -> Result<Exit> {
+    let failed = outcomes.told() - outcomes.records;
     let Outcomes {
         partitions,
         records,
@@ -364,7 +380,6 @@ fn report(
         progress,
     } = outcomes;
     drop(progress);
-    let failed: u64 = failures.values().map(|(count, _)| count).sum();
     for (count, failure) in failures.values() {
         eprintln!("ottla: {count} records not written: {failure}");
     }
@@ -385,7 +400,7 @@ fn report(
         output::value(output, &produced, text)?;
     }
     if let Some(error) = broken {
-        return Err(error).with_context(|| format!("the input after record {}", records + failed));
+        return Err(error);
     }
     let exit = failures.values().map(|(_, failure)| failure.exit).next();
     Ok(match exit {
