@@ -8,8 +8,11 @@ use env_tokio::TokioEnv;
 use jiff::Timestamp;
 use types::{Offset, TimestampMs};
 
-use crate::exit::Failure;
+use crate::exit::{Failure, Tally};
 use crate::when;
+
+/// A command's time is this many times what it waits for a partition that is not what it is about.
+const PARTS: u32 = 5;
 
 /// What the help says of it.
 pub(crate) const HELP: &str = "\
@@ -116,79 +119,177 @@ pub(crate) struct Ends {
     pub end: i64,
 }
 
+/// What was looked up in the partitions that answer, and why the others do not.
+pub(crate) struct Found<T> {
+    /// What was found.
+    pub found: BTreeMap<TopicPartition, T>,
+    /// Why nothing could be.
+    pub refused: BTreeMap<TopicPartition, client::Error>,
+}
+
+impl<T> Found<T> {
+    /// All, or the first refusal.
+    fn all(self) -> Result<BTreeMap<TopicPartition, T>> {
+        match self.refused.into_iter().next() {
+            None => Ok(self.found),
+            Some((at, error)) => Err(failure(&at, &error).into()),
+        }
+    }
+
+    /// What was found; refusals are told, and are failures of their items.
+    pub(crate) fn tell(self, tally: &mut Tally) -> BTreeMap<TopicPartition, T> {
+        for (at, error) in &self.refused {
+            tally.failed(&failure(at, error));
+        }
+        self.found
+    }
+}
+
+fn failure(at: &TopicPartition, error: &client::Error) -> Failure {
+    Failure::client(&format!("looking up an offset of {at}"), error)
+}
+
+/// How long partitions are waited for that may not answer for long.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    /// As long as the command may take: without them it is for nothing.
+    Whole,
+    /// A part of it, so that there is time left for what the command is about.
+    Part,
+}
+
 /// Both ends of each partition. The first refusal is an error.
 pub(crate) async fn ends(
     admin: &mut Admin<TokioEnv>,
     partitions: &[TopicPartition],
     isolation: Isolation,
 ) -> Result<BTreeMap<TopicPartition, Ends>> {
-    let starts = look_up(admin, partitions, OffsetSpec::Earliest, isolation).await?;
-    let ends = look_up(admin, partitions, OffsetSpec::Latest, isolation).await?;
-    let of = |found: &BTreeMap<TopicPartition, FoundOffset>, at: &TopicPartition| {
-        found
-            .get(at)
-            .and_then(|found| found.offset)
-            .map_or(0, |offset: Offset| offset.0)
-    };
-    let both = |at: &TopicPartition| {
-        let (start, end) = (of(&starts, at), of(&ends, at));
-        (at.clone(), Ends { start, end })
-    };
-    Ok(partitions.iter().map(both).collect())
+    let ends = look_up_ends(admin, partitions, isolation, Wait::Whole).await;
+    ends.all()
 }
 
-/// One place of each partition. The first refusal is an error.
+/// Both ends of those partitions that answer.
+pub(crate) async fn ends_of_each(
+    admin: &mut Admin<TokioEnv>,
+    partitions: &[TopicPartition],
+    isolation: Isolation,
+) -> Found<Ends> {
+    look_up_ends(admin, partitions, isolation, Wait::Part).await
+}
+
+async fn look_up_ends(
+    admin: &mut Admin<TokioEnv>,
+    partitions: &[TopicPartition],
+    isolation: Isolation,
+    wait: Wait,
+) -> Found<Ends> {
+    let starts = look_up(admin, partitions, OffsetSpec::Earliest, isolation, wait).await;
+    // Who has just not answered is not waited for once more.
+    let answered: Vec<TopicPartition> = starts.found.keys().cloned().collect();
+    let ends = look_up(admin, &answered, OffsetSpec::Latest, isolation, wait).await;
+    let mut refused = starts.refused;
+    refused.extend(ends.refused);
+    let offset = |found: FoundOffset| found.offset.map_or(0, |offset: Offset| offset.0);
+    let both = |(at, end): (TopicPartition, FoundOffset)| {
+        let start = starts.found.get(&at).copied().map_or(0, offset);
+        let end = offset(end);
+        (at, Ends { start, end })
+    };
+    Found {
+        found: ends.found.into_iter().map(both).collect(),
+        refused,
+    }
+}
+
+/// One place of each partition.
 async fn look_up(
     admin: &mut Admin<TokioEnv>,
     partitions: &[TopicPartition],
     place: OffsetSpec,
     isolation: Isolation,
-) -> Result<BTreeMap<TopicPartition, FoundOffset>> {
+    wait: Wait,
+) -> Found<FoundOffset> {
+    let cluster = admin.cluster();
+    let deadline = match wait {
+        Wait::Whole => cluster.deadline(),
+        Wait::Part => cluster.now().after(cluster.options().timeout / PARTS),
+    };
     let places = partitions.iter().map(|at| (at.clone(), place)).collect();
-    let mut found = BTreeMap::new();
-    for (at, result) in admin.list_offsets(places, isolation).await {
-        let offset = result
-            .map_err(|error| Failure::client(&format!("looking up an offset of {at}"), &error))?;
-        found.insert(at, offset);
+    let (mut found, mut refused) = (BTreeMap::new(), BTreeMap::new());
+    for (at, result) in cluster.list_offsets(places, isolation, deadline).await {
+        match result {
+            Ok(offset) => drop(found.insert(at, offset)),
+            Err(error) => drop(refused.insert(at, error)),
+        }
     }
-    Ok(found)
+    Found { found, refused }
 }
 
-/// The largest timestamp in each partition, in milliseconds, where there is one.
+/// The largest timestamp in each partition that answers, in milliseconds, where there is one.
 pub(crate) async fn newest(
     admin: &mut Admin<TokioEnv>,
     partitions: &[TopicPartition],
-) -> Result<BTreeMap<TopicPartition, i64>> {
+) -> Found<i64> {
     let place = OffsetSpec::MaxTimestamp;
-    let found = look_up(admin, partitions, place, Isolation::ReadUncommitted).await?;
+    let isolation = Isolation::ReadUncommitted;
+    let Found { found, refused } = look_up(admin, partitions, place, isolation, Wait::Part).await;
     let times = found.into_iter();
-    Ok(times
-        .filter_map(|(at, found)| Some((at, found.timestamp?.0)))
-        .collect())
+    Found {
+        found: times
+            .filter_map(|(at, found)| Some((at, found.timestamp?.0)))
+            .collect(),
+        refused,
+    }
 }
 
-/// A place as an offset in each partition, within its ends.
+/// A place as an offset in each partition, within its ends. The first refusal is an error.
 pub(crate) async fn resolve(
     admin: &mut Admin<TokioEnv>,
     ends: &BTreeMap<TopicPartition, Ends>,
     point: Point,
     isolation: Isolation,
 ) -> Result<BTreeMap<TopicPartition, i64>> {
+    resolve_in(admin, ends, point, isolation, Wait::Whole)
+        .await
+        .all()
+}
+
+/// The same, of those partitions that answer.
+pub(crate) async fn resolve_in_each(
+    admin: &mut Admin<TokioEnv>,
+    ends: &BTreeMap<TopicPartition, Ends>,
+    point: Point,
+    isolation: Isolation,
+) -> Found<i64> {
+    resolve_in(admin, ends, point, isolation, Wait::Part).await
+}
+
+async fn resolve_in(
+    admin: &mut Admin<TokioEnv>,
+    ends: &BTreeMap<TopicPartition, Ends>,
+    point: Point,
+    isolation: Isolation,
+    wait: Wait,
+) -> Found<i64> {
     if let Point::Time(ms) = point {
         let partitions: Vec<TopicPartition> = ends.keys().cloned().collect();
         let place = OffsetSpec::Timestamp(TimestampMs(ms.max(0)));
-        let found = look_up(admin, &partitions, place, isolation).await?;
-        let offset = |(at, ends): (&TopicPartition, &Ends)| {
-            let found = found.get(at).and_then(|found| found.offset);
+        let Found { found, refused } = look_up(admin, &partitions, place, isolation, wait).await;
+        let offset = |(at, found): (TopicPartition, FoundOffset)| {
             // No record is that late: the end.
-            (at.clone(), found.map_or(ends.end, |offset| offset.0))
+            let end = ends.get(&at).map_or(0, |ends| ends.end);
+            (at, found.offset.map_or(end, |offset| offset.0))
         };
-        return Ok(ends.iter().map(offset).collect());
+        return Found {
+            found: found.into_iter().map(offset).collect(),
+            refused,
+        };
     }
-    Ok(ends
-        .iter()
-        .map(|(at, ends)| (at.clone(), within(point, *ends)))
-        .collect())
+    let place = |(at, ends): (&TopicPartition, &Ends)| (at.clone(), within(point, *ends));
+    Found {
+        found: ends.iter().map(place).collect(),
+        refused: BTreeMap::new(),
+    }
 }
 
 fn within(point: Point, Ends { start, end }: Ends) -> i64 {

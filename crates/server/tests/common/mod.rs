@@ -211,7 +211,11 @@ impl Node {
     }
 
     pub fn start_with(set: impl FnOnce(&mut Command)) -> Node {
-        let dir = TempDir::new();
+        Node::start_in(TempDir::new(), set)
+    }
+
+    /// A node whose data is in this directory, as one that was stopped left it.
+    pub fn start_in(dir: TempDir, set: impl FnOnce(&mut Command)) -> Node {
         let mut command = command();
         set(&mut command);
         let mut child = command
@@ -256,6 +260,12 @@ impl Node {
 
     pub fn ask(&self, args: &[&str]) -> Ran {
         self.ask_with(args, b"")
+    }
+
+    /// Ends it as a crash does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Stops it in order.

@@ -69,11 +69,11 @@ rows! {
         id: String => "ID",
         /// How many partitions it had.
         partitions: usize => "PARTITIONS",
-        /// How many bytes were on disk, all copies together.
-        bytes: u64 => "BYTES",
-        /// How many offsets it held.
-        records: i64 => "RECORDS",
-        /// The greatest timestamp of a record.
+        /// How many bytes were on disk, all copies together; null if that cannot be told of every partition.
+        bytes: Option<u64> => "BYTES",
+        /// How many offsets it held; null if that cannot be told of every partition.
+        records: Option<i64> => "RECORDS",
+        /// The greatest timestamp of a record; null if that cannot be told of every partition.
         last_timestamp: Option<Time> => "LAST-TIMESTAMP",
         /// Whether nothing was done.
         dry_run: bool,
@@ -120,23 +120,7 @@ pub(super) async fn delete(
     if topics.is_empty() {
         return Ok(tally.exit());
     }
-    let mut rows = Vec::new();
-    for topic in &topics {
-        rows.push(weigh(admin, topic, args.consent.dry_run).await?);
-    }
-    let mut plan = String::from("to be deleted, with all their records:\n");
-    for row in &rows {
-        let last = row
-            .last_timestamp
-            .map_or_else(String::new, |at| format!(", the last of {}", at.cell()));
-        plan.push_str(&format!(
-            "  {}: {} partitions, {} records, {}{last}\n",
-            row.topic,
-            row.partitions,
-            row.records,
-            bytes(row.bytes)
-        ));
-    }
+    let (rows, plan) = weigh(admin, &topics, args.consent.dry_run).await?;
     if !args.consent.to(&plan, output, deadline).await? {
         output::list(output, &rows)?;
         return Ok(tally.exit());
@@ -171,34 +155,85 @@ pub(super) async fn delete(
     Ok(tally.exit())
 }
 
-/// What would be lost with a topic.
-async fn weigh(admin: &mut Admin<TokioEnv>, topic: &Topic, dry_run: bool) -> Result<Deleted> {
-    let partitions = partitions_of(topic, &[])?;
-    let ends = range::ends(admin, &partitions, Isolation::ReadUncommitted).await?;
-    let newest = range::newest(admin, &partitions).await?;
+/// What would be lost with topics, and the same in words. A partition that cannot be used keeps no topic from being
+/// deleted: what is in it is not known then, and that is said.
+async fn weigh(
+    admin: &mut Admin<TokioEnv>,
+    topics: &[Topic],
+    dry_run: bool,
+) -> Result<(Vec<Deleted>, String)> {
+    let mut partitions = Vec::new();
+    for topic in topics {
+        partitions.extend(partitions_of(topic, &[])?);
+    }
+    let ends = range::ends_of_each(admin, &partitions, Isolation::ReadUncommitted).await;
+    let answered: Vec<TopicPartition> = ends.found.keys().cloned().collect();
+    let newest = range::newest(admin, &answered).await;
+    let sizes = sizes(admin, &partitions).await?;
+    let mut plan = String::from("to be deleted, with all their records:\n");
+    let mut rows = Vec::new();
+    for topic in topics {
+        let all = || partitions.iter().filter(|at| at.topic == topic.name);
+        let records = |at| ends.found.get(at).map(|ends| ends.end - ends.start);
+        let is_told = |at: &TopicPartition| !newest.refused.contains_key(at);
+        let last = all().filter_map(|at| newest.found.get(at)).copied().max();
+        let row = Deleted {
+            topic: topic.name.to_string(),
+            id: topic.id.to_string(),
+            partitions: topic.partitions.len(),
+            bytes: all().map(|at| sizes.get(at).copied()).sum(),
+            records: all().map(records).sum(),
+            last_timestamp: last
+                .filter(|_| all().all(|at| ends.found.contains_key(at) && is_told(at)))
+                .map(Time),
+            dry_run,
+        };
+        plan.push_str(&format!("  {}: {} partitions", row.topic, row.partitions));
+        let mut parts = Vec::new();
+        parts.extend(row.records.map(|records| format!("{records} records")));
+        parts.extend(row.bytes.map(bytes));
+        parts.extend(
+            row.last_timestamp
+                .map(|at| format!("the last of {}", at.cell())),
+        );
+        for part in parts {
+            plan.push_str(&format!(", {part}"));
+        }
+        plan.push('\n');
+        for at in all() {
+            if let Some(error) = ends.refused.get(at) {
+                plan.push_str(&format!(
+                    "    what is in partition {} cannot be told: {error}\n",
+                    at.partition
+                ));
+            }
+        }
+        rows.push(row);
+    }
+    Ok((rows, plan))
+}
+
+/// How many bytes partitions take, all copies together, as far as brokers tell.
+async fn sizes(
+    admin: &mut Admin<TokioEnv>,
+    partitions: &[TopicPartition],
+) -> Result<BTreeMap<TopicPartition, u64>> {
     let dirs = admin
-        .describe_log_dirs(&[], Some(&partitions))
+        .describe_log_dirs(&[], Some(partitions))
         .await
         .map_err(|error| Failure::client("reading the size of topics", &error))?;
-    let mut size = 0u64;
-    for dirs in dirs.into_values() {
-        // A broker that does not answer has its share left out: this is for information.
-        for dir in dirs.unwrap_or_default() {
-            let partitions = dir.topics.iter().flat_map(|topic| &topic.partitions);
-            size += partitions
-                .map(|p| u64::try_from(p.partition_size).unwrap_or(0))
-                .sum::<u64>();
+    let mut sizes = BTreeMap::new();
+    // A broker that does not answer has its share left out: this is for information.
+    for dir in dirs.into_values().flat_map(Result::unwrap_or_default) {
+        for topic in &dir.topics {
+            for partition in &topic.partitions {
+                let at = TopicPartition::new(topic.name.detached(), partition.partition_index);
+                *sizes.entry(at).or_default() +=
+                    u64::try_from(partition.partition_size).unwrap_or(0);
+            }
         }
     }
-    Ok(Deleted {
-        topic: topic.name.to_string(),
-        id: topic.id.to_string(),
-        partitions: topic.partitions.len(),
-        bytes: size,
-        records: ends.values().map(|ends| ends.end - ends.start).sum(),
-        last_timestamp: newest.into_values().max().map(Time),
-        dry_run,
-    })
+    Ok(sizes)
 }
 
 pub(super) async fn trim(
@@ -215,8 +250,14 @@ pub(super) async fn trim(
     };
     let partitions = partitions_of(topic, &args.partition)?;
     let isolation = Isolation::ReadUncommitted;
-    let ends = range::ends(admin, &partitions, isolation).await?;
-    let before = range::resolve(admin, &ends, point, isolation).await?;
+    // What does not answer is a failure of its own, and the others are trimmed.
+    let ends = range::ends_of_each(admin, &partitions, isolation).await;
+    let ends = ends.tell(&mut tally);
+    let before = range::resolve_in_each(admin, &ends, point, isolation).await;
+    let before = before.tell(&mut tally);
+    if before.is_empty() {
+        return Ok(tally.exit());
+    }
     let row = |(at, start): (&TopicPartition, &i64)| {
         let start_before = ends.get(at).map_or(*start, |ends| ends.start);
         Trimmed {
@@ -237,7 +278,8 @@ pub(super) async fn trim(
     );
     if !args.consent.to(&plan, output, deadline).await? {
         output::list(output, &rows)?;
-        return Ok(Exit::Ok);
+        rows.iter().for_each(|_| tally.done());
+        return Ok(tally.exit());
     }
     let wanted: BTreeMap<TopicPartition, Option<Offset>> = before
         .into_iter()

@@ -200,9 +200,14 @@ async fn describe_one(admin: &mut Admin<TokioEnv>, topic: &Topic) -> Result<Desc
         .filter(|(_, partition)| partition.leader >= 0 && partition.error.is_none())
         .map(|(number, _)| TopicPartition::new(topic.name.clone(), *number))
         .collect();
-    let ends = range::ends(admin, &led, Isolation::ReadUncommitted).await?;
+    let ends = range::ends_of_each(admin, &led, Isolation::ReadUncommitted).await;
     let partitions = topic.partitions.iter().map(|(number, partition)| {
-        let ends = ends.get(&TopicPartition::new(topic.name.clone(), *number));
+        let at = TopicPartition::new(topic.name.clone(), *number);
+        let error = match partition.error.is_none() {
+            true => ends.refused.get(&at).map(named),
+            false => Some(partition.error.name().to_owned()),
+        };
+        let ends = ends.found.get(&at);
         DescribedPartition {
             partition: *number,
             leader: (partition.leader >= 0).then_some(partition.leader),
@@ -212,7 +217,7 @@ async fn describe_one(admin: &mut Admin<TokioEnv>, topic: &Topic) -> Result<Desc
             offline: partition.offline.clone(),
             start: ends.map(|ends| ends.start),
             end: ends.map(|ends| ends.end),
-            error: (!partition.error.is_none()).then(|| partition.error.name().to_owned()),
+            error,
         }
     });
     Ok(Described {
@@ -227,6 +232,14 @@ async fn describe_one(admin: &mut Admin<TokioEnv>, topic: &Topic) -> Result<Desc
             .collect(),
         partitions: partitions.collect(),
     })
+}
+
+/// The name of a broker's refusal; the words of what is none.
+fn named(error: &client::Error) -> String {
+    match error.code() {
+        Some(code) => code.name().to_owned(),
+        None => error.to_string(),
+    }
 }
 
 fn text(topic: &Described, output: Output) -> String {
@@ -269,12 +282,16 @@ pub(super) async fn offsets(
     let mut partitions = Vec::new();
     for topic in find(admin, &args.topics, &mut tally).await? {
         partitions.extend(partitions_of(&topic, &args.partition)?);
-        tally.done();
     }
-    let ends = range::ends(admin, &partitions, isolation).await?;
-    let newest = range::newest(admin, &partitions).await?;
+    let ends = range::ends_of_each(admin, &partitions, isolation).await;
+    let ends = ends.tell(&mut tally);
+    let answered: Vec<TopicPartition> = ends.keys().cloned().collect();
+    // Where only this cannot be told, the rest is shown all the same.
+    let newest = range::newest(admin, &answered).await.found;
     let at = match point {
-        Some(point) => range::resolve(admin, &ends, point, isolation).await?,
+        Some(point) => range::resolve_in_each(admin, &ends, point, isolation)
+            .await
+            .tell(&mut tally),
         None => BTreeMap::new(),
     };
     let row = |(partition, Ends { start, end }): (&TopicPartition, &Ends)| Offsets {
@@ -287,6 +304,7 @@ pub(super) async fn offsets(
         max_timestamp: newest.get(partition).copied().map(Time),
     };
     let rows: Vec<Offsets> = ends.iter().map(row).collect();
+    rows.iter().for_each(|_| tally.done());
     if !rows.is_empty() {
         output::list(output, &rows)?;
     }
