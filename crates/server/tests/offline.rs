@@ -117,6 +117,59 @@ fn asked_wrongly_is_two() {
     }
 }
 
+/// Which of the two was meant?
+#[test]
+fn a_setting_is_changed_once() {
+    for args in [
+        &["config", "set", "--topic", "t", "a=1", "a=2"][..],
+        &["config", "set", "--broker", "1", "a=1", "a=1"],
+        &["config", "unset", "--topic", "t", "a", "a"],
+        &["topic", "alter", "t", "--set", "a=1", "--set", "a=2"],
+        &["topic", "alter", "t", "--set", "a=1", "--unset", "a"],
+        &["topic", "create", "t", "-c", "a=1", "-c", "a=2"],
+    ] {
+        let ran = run(args);
+        assert_eq!(ran.code, 2, "{args:?}: {}", ran.stderr);
+        assert!(
+            ran.stderr
+                .starts_with("ottla: `a` is changed twice\nnext: "),
+            "{args:?}: {}",
+            ran.stderr
+        );
+    }
+}
+
+/// A process is given whatever bytes its parent was.
+#[test]
+fn an_environment_that_is_no_text() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let not_text = OsStr::from_bytes(b"\xff\xfe");
+    let dir = TempDir::new();
+    let data = dir.join("data");
+    let data = data.to_str().unwrap();
+    let format = ["format", "--data", data];
+    let explain = ["config", "explain", "num.partitions"];
+    let serve = ["serve", "--data", data, "--listen", "127.0.0.1:0"];
+    let with = |args: &[&str], name: &str| {
+        run_with(args, b"", |command| {
+            command.env(name, not_text);
+        })
+    };
+    for args in [&format[..], &explain, &serve] {
+        for name in ["KAFKA_NODE_ID", "OTTLA_NODE_ID"] {
+            let ran = with(args, name);
+            assert_eq!(ran.code, 2, "{args:?}: {}", ran.stderr);
+            let text = format!("the environment variable {name} is no UTF-8");
+            assert!(ran.stderr.contains(&text), "{args:?}: {}", ran.stderr);
+        }
+    }
+    assert!(!dir.join("data").exists());
+    for args in [&format[..], &explain] {
+        with(args, "SOMEBODY_ELSES").expect(0);
+    }
+}
+
 #[test]
 fn errors_and_settings_are_explained() {
     let text = run(&["explain", "19"]).expect(0);

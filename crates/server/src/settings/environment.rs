@@ -3,6 +3,10 @@
 //! `KAFKA_*` as Kafka's official image maps it: the prefix goes, letters become lower case, `___` becomes
 //! `-`, `__` becomes `_`, and `_` becomes `.`. `OTTLA_*` is mapped the same way and is the stronger one.
 
+use std::ffi::OsString;
+
+use anyhow::{Result, bail};
+
 /// Variables of Kafka's image that are about its JVM and scripts, not about the broker.
 const NOT_SETTINGS: &[&str] = &[
     "KAFKA_HEAP_OPTS",
@@ -22,6 +26,29 @@ const OWN_OPTIONS: &[&str] = &[
     "OTTLA_LOG_FORMAT",
     "OTTLA_BOOTSTRAP",
 ];
+
+/// The variables whose names and values are text. Others say nothing to us, unless their names are of ours.
+///
+/// # Errors
+/// A setting that is no UTF-8.
+pub(crate) fn read(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, String)>> {
+    let mut read = Vec::new();
+    for (name, value) in variables {
+        match (name.to_str(), value.to_str()) {
+            (Some(name), Some(value)) => read.push((name.to_owned(), value.to_owned())),
+            _ => {
+                let name = name.to_string_lossy();
+                let (kafka, ottla) = map([(name.to_string(), String::new())]);
+                if !kafka.is_empty() || !ottla.is_empty() {
+                    bail!("the environment variable {name} is no UTF-8");
+                }
+            }
+        }
+    }
+    Ok(read)
+}
 
 type Mapped = Vec<(String, String, String)>;
 
@@ -63,6 +90,37 @@ fn key(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_text_is_an_error_where_it_would_be_a_setting() {
+        use std::os::unix::ffi::OsStringExt;
+        let bytes = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        let not_text = bytes(b"\xff");
+        let good = (bytes(b"KAFKA_NODE_ID"), bytes(b"1"));
+        for name in [
+            &b"HOME"[..],
+            b"KAFKA_OPTS",
+            b"OTTLA_LOG",
+            b"\xff",
+            b"X_\xff",
+        ] {
+            let read = read([(bytes(name), not_text.clone()), good.clone()]);
+            assert_eq!(
+                read.unwrap(),
+                [("KAFKA_NODE_ID".to_owned(), "1".to_owned())]
+            );
+        }
+        for name in [
+            &b"KAFKA_NODE_ID"[..],
+            b"OTTLA_NODE_ID",
+            b"CLUSTER_ID",
+            b"KAFKA_\xff",
+        ] {
+            let error = read([(bytes(name), not_text.clone())]).unwrap_err();
+            let name = String::from_utf8_lossy(name);
+            assert!(error.to_string().contains(&*name), "{error}");
+        }
+    }
 
     #[test]
     fn names_map_as_in_the_official_image() {

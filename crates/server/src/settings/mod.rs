@@ -44,7 +44,10 @@ impl Sources {
         for (key, value) in told {
             command_line.extend(value.clone().map(|value| ((*key).to_owned(), value)));
         }
-        Settings::gather(self.config.as_deref(), std::env::vars(), &command_line)
+        environment::read(std::env::vars_os())
+            .and_then(|variables| {
+                Settings::gather(self.config.as_deref(), variables, &command_line)
+            })
             .map_err(exit::configuration)
     }
 }

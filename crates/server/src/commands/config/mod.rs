@@ -189,15 +189,12 @@ pub(crate) fn run(args: &Config, output: Output) -> Result<Exit> {
             Ok(Exit::Ok)
         }
         Command::Set(set) => {
-            let changes = set
-                .settings
-                .iter()
-                .map(|(key, value)| (key.clone(), Some(value.clone())));
-            change(args, &set.whose, changes.collect(), set.dry_run, output)
+            let changes = changes(&set.settings, &[])?;
+            change(args, &set.whose, changes, set.dry_run, output)
         }
         Command::Unset(unset) => {
-            let changes = unset.keys.iter().map(|key| (key.clone(), None));
-            change(args, &unset.whose, changes.collect(), unset.dry_run, output)
+            let changes = changes(&[], &unset.keys)?;
+            change(args, &unset.whose, changes, unset.dry_run, output)
         }
     }
 }
@@ -359,6 +356,25 @@ fn change(
         .collect();
     output::list(output, &changed)?;
     Ok(Exit::Ok)
+}
+
+/// What is set and what returns to its default.
+///
+/// # Errors
+/// A key is named twice: which of the two was meant?
+pub(crate) fn changes(
+    set: &[(String, String)],
+    unset: &[String],
+) -> Result<BTreeMap<String, Option<String>>, Failure> {
+    let set = set.iter().map(|(key, value)| (key, Some(value.clone())));
+    let mut changes = BTreeMap::new();
+    for (key, value) in set.chain(unset.iter().map(|key| (key, None))) {
+        if changes.insert(key.clone(), value).is_some() {
+            return Err(Failure::usage(format!("`{key}` is changed twice"))
+                .next("name it once, with the value that it is to have"));
+        }
+    }
+    Ok(changes)
 }
 
 /// Changes settings; the first refusal is an error.

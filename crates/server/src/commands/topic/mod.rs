@@ -178,10 +178,14 @@ pub(crate) fn run(args: &TopicArgs, output: Output) -> Result<Exit> {
 }
 
 async fn create(admin: &mut Admin<TokioEnv>, args: &Create, output: Output) -> Result<Exit> {
+    let configs: BTreeMap<String, String> = config::changes(&args.config, &[])?
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect();
     let new = |name: &String| NewTopic {
         partitions: args.partitions,
         replication_factor: args.replication_factor,
-        configs: args.config.iter().cloned().collect(),
+        configs: configs.clone(),
         ..NewTopic::new(name.as_str())
     };
     let topics: Vec<NewTopic> = args.topics.iter().map(new).collect();
@@ -245,13 +249,7 @@ async fn create(admin: &mut Admin<TokioEnv>, args: &Create, output: Output) -> R
 }
 
 async fn alter(admin: &mut Admin<TokioEnv>, args: &Alter, output: Output) -> Result<Exit> {
-    let mut changes: BTreeMap<String, Option<String>> =
-        args.unset.iter().map(|key| (key.clone(), None)).collect();
-    for (key, value) in &args.set {
-        if changes.insert(key.clone(), Some(value.clone())).is_some() {
-            return Err(Failure::usage(format!("`{key}` is changed twice")).into());
-        }
-    }
+    let changes = config::changes(&args.set, &args.unset)?;
     let wire = changes.iter().map(|(key, value)| {
         let change = value
             .clone()
