@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use broker::StartError;
 use storage::StorageError;
 use types::ErrorCode;
 
@@ -141,6 +142,55 @@ impl Failure {
             message: format!("{what}: {error}"),
             next,
         }
+    }
+}
+
+impl Failure {
+    /// What an error of a data directory comes to. `what` was being done.
+    pub(crate) fn storage(what: &str, error: StorageError) -> Failure {
+        let next = match &error {
+            StorageError::ForeignDisk { .. } => {
+                "is it the right directory? `--data DIR` names another; a node that runs on this one must be stopped \
+                 first. It was left as it is"
+            }
+            StorageError::Io { .. } => {
+                "is the disk there, has it room, and may this user write to it?"
+            }
+            StorageError::Damaged { .. } | StorageError::Identity { .. } => {
+                "`ottla log verify DIR` tells which logs are sound; what is damaged must come from a copy"
+            }
+        };
+        Failure::of(what, error.into()).next(next)
+    }
+
+    /// What keeps a node from starting.
+    pub(crate) fn start(error: StartError) -> Failure {
+        let what = "the node cannot start";
+        let next = match error {
+            // It has its cause's words, and hides which one that is.
+            StartError::Storage(error) => return Failure::storage(what, error),
+            StartError::Listen { ref source, .. } => match source.kind() {
+                io::ErrorKind::AddrInUse => {
+                    "stop what listens there, or choose another port: `--listen HOST:PORT`, 0 takes a free one"
+                }
+                io::ErrorKind::PermissionDenied => {
+                    "choose a port from 1024 on: `--listen HOST:PORT`"
+                }
+                _ => "HOST must be an address of this machine: `--listen HOST:PORT`",
+            }
+            .to_owned(),
+            StartError::Controller(_) | StartError::Stopped(_) => {
+                "is the disk sound, and has it room? `ottla log verify DIR` tells which logs are sound".to_owned()
+            }
+            StartError::Registration(code) => format!("`ottla explain {}`", code.name()),
+        };
+        Failure::of(what, error.into()).next(next)
+    }
+
+    /// An error whose words are its causes' too.
+    fn of(what: &str, error: anyhow::Error) -> Failure {
+        let exit = of(&error).unwrap_or(Exit::Failed);
+        Failure::new(exit, format!("{what}: {error}"))
     }
 }
 

@@ -9,7 +9,10 @@
 
 mod common;
 
-use common::{Node, Ran, run_with};
+use std::io::Read;
+use std::process::Stdio;
+
+use common::{Node, Ran, TempDir, run, run_with};
 use serde_json::Value;
 
 /// Runs a command that need not be waited for longer than this, retries included.
@@ -35,7 +38,7 @@ fn with_broken_partition() -> Node {
     std::fs::write(&log, "").unwrap();
     // The node tells of it; that is not what is looked at here.
     Node::start_in(dir, |command| {
-        command.stderr(std::process::Stdio::null());
+        command.stderr(Stdio::null());
     })
 }
 
@@ -109,4 +112,126 @@ fn a_partition_that_cannot_be_used_holds_up_nothing_but_itself() {
     }
     ask(&["topic", "delete", "orders", "--yes"]).expect(0);
     assert_eq!(ask(&["topic", "describe", "orders"]).code, 4);
+}
+
+/// What keeps a node from starting is told with its exit code and what to do.
+#[test]
+fn a_node_that_cannot_start_says_what_to_do() {
+    let node = Node::start();
+    let held = node.dir.join("data");
+    let held = held.to_str().unwrap();
+    let fresh = TempDir::new();
+    let fresh_data = fresh.join("data");
+    let fresh_data = fresh_data.to_str().unwrap();
+    let fails = |args: &[&str], code: i32, parts: &[&str]| {
+        let ran = run(args);
+        assert_eq!(ran.code, code, "{args:?}: {}", ran.stderr);
+        assert!(ran.stdout.is_empty(), "{args:?}: {}", ran.stdout);
+        for part in parts {
+            let count = ran.stderr.matches(part).count();
+            assert_eq!(count, 1, "{args:?}: {part}: {}", ran.stderr);
+        }
+    };
+    let anywhere = "127.0.0.1:0";
+    let in_use = ["another process has it", held, "\nnext: ", "`--data DIR`"];
+    fails(&["serve", "--data", held, "--listen", anywhere], 7, &in_use);
+    fails(
+        &["format", "--data", held, "--ignore-formatted"],
+        7,
+        &in_use,
+    );
+    let port = ["cannot listen on", "\nnext: ", "`--listen HOST:PORT`"];
+    let taken = ["serve", "--data", fresh_data, "--listen", &node.bootstrap];
+    fails(&taken, 1, &port);
+    // A documentation address, which no machine has.
+    let nowhere = ["serve", "--data", fresh_data, "--listen", "192.0.2.1:0"];
+    fails(&nowhere, 1, &port);
+
+    let (code, dir) = node.stop();
+    assert_eq!(code, 0);
+    let foreign = [
+        "serve",
+        "--data",
+        held,
+        "--listen",
+        anywhere,
+        "-X",
+        "node.id=7",
+    ];
+    let parts = ["belongs to node 1", "\nnext: ", "`--data DIR`"];
+    fails(&foreign, 7, &parts);
+    drop(dir);
+}
+
+/// Records that are there already are not waited for any longer than the command may wait, whoever said where to
+/// stop.
+#[test]
+fn a_broker_that_goes_away_in_the_middle_is_noticed() {
+    const RECORDS: usize = 3_000;
+    let mut node = Node::start();
+    node.ask(&["topic", "create", "t", "-p", "1"]).expect(0);
+    let input = format!("{:04000}\n", 0).repeat(RECORDS);
+    node.ask_with(&["produce", "t"], input.as_bytes()).expect(0);
+    let until = format!("0:{RECORDS}");
+    let ranges = [":end", &until, "start"];
+    let mut readers: Vec<_> = ranges
+        .iter()
+        .map(|range| {
+            let mut command = common::command();
+            command.args(["consume", "t", "-o", range, "--timeout", "2s"]);
+            if *range == "start" {
+                command.arg("--until-end");
+            }
+            let child = command
+                .args(["-b", &node.bootstrap])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn();
+            child.unwrap()
+        })
+        .collect();
+    // Each has begun, and is held up by a pipe that nobody reads from.
+    for reader in &mut readers {
+        let mut first = [0];
+        reader
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut first)
+            .unwrap();
+    }
+    node.kill();
+    for (range, reader) in ranges.iter().zip(readers) {
+        let output = reader.wait_with_output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        let printed = output.stdout.len();
+        assert!(printed < input.len() - 1, "{range}: all of it came");
+        assert_eq!(output.status.code(), Some(6), "{range}: {told}");
+        assert!(
+            told.contains("t-0 has not reached its end") && told.contains("\nnext: "),
+            "{range}: {told}"
+        );
+    }
+}
+
+/// What is yet to be written is waited for.
+#[test]
+fn a_range_that_ends_in_the_future_is_waited_for() {
+    let node = Node::start();
+    node.ask(&["topic", "create", "t", "-p", "1"]).expect(0);
+    node.ask_with(&["produce", "t"], b"a\n").expect(0);
+    let mut reader = common::command()
+        .args(["consume", "t", "-o", "0:2", "--timeout", "1s"])
+        .args(["-b", &node.bootstrap])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(reader.try_wait().unwrap(), None);
+    node.ask_with(&["produce", "t"], b"b\nc\n").expect(0);
+    let mut printed = String::new();
+    let mut out = reader.stdout.take().unwrap();
+    out.read_to_string(&mut printed).unwrap();
+    assert_eq!(printed, "a\nb\n");
+    assert!(reader.wait().unwrap().success());
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use env::{Entropy, Env};
 use env_tokio::TokioEnv;
@@ -104,7 +104,8 @@ pub(crate) fn run(args: &Format, output: Output) -> Result<Exit> {
             fresh(&env),
         )
         .await;
-        let opened = opened.context("the directory cannot be formatted")?;
+        let opened =
+            opened.map_err(|error| Failure::storage("the directory cannot be formatted", error))?;
         Ok(Formatted {
             data: dir.display().to_string(),
             cluster_id: opened.cluster_id().to_string(),

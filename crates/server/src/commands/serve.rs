@@ -56,9 +56,7 @@ pub(crate) fn run(args: &Serve, output: Output) -> Result<Exit> {
         let panicked = fatal_panic(runtime.env());
         let node = Node::start(runtime.env().clone(), config)
             .await
-            .map_err(|error| {
-                Failure::new(Exit::Failed, format!("the node cannot start: {error}"))
-            })?;
+            .map_err(Failure::start)?;
         let addresses: Vec<String> = listeners
             .iter()
             .zip(node.ports())

@@ -337,10 +337,15 @@ async fn read(
             patience.progress(&env);
             consumer.unassign(&at);
         }
-        let Some(unfinished) = consumer.assignment().next() else {
+        if consumer.assignment().next().is_none() {
             return Ok(Exit::Ok);
+        }
+        // What is there already must come; what is yet to be written may take any time.
+        let is_there = |at: &&TopicPartition| {
+            let until = until.get(*at).zip(ends.get(*at));
+            until.is_some_and(|(until, ends)| *until <= ends.end)
         };
-        if args.until_end {
+        if let Some(unfinished) = consumer.assignment().find(is_there) {
             patience.check(&env, &unfinished.to_string())?;
         }
     }
