@@ -202,7 +202,9 @@ fn a_broker_that_goes_away_in_the_middle_is_noticed() {
     }
     node.kill();
     for (range, reader) in ranges.iter().zip(readers) {
+        let watchdog = common::watchdog(&reader);
         let output = reader.wait_with_output().unwrap();
+        drop(watchdog);
         let told = String::from_utf8(output.stderr).unwrap();
         let printed = output.stdout.len();
         assert!(printed < input.len() - 1, "{range}: all of it came");

@@ -13,6 +13,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -180,6 +182,7 @@ impl AtTerminal {
 
     /// Waits for its end. What the terminal showed stands for standard error.
     pub fn end(mut self) -> Ran {
+        let _watchdog = watchdog(&self.child);
         while self.read() {}
         let output = self.child.wait_with_output().unwrap();
         Ran {
@@ -188,6 +191,20 @@ impl AtTerminal {
             stderr: self.shown,
         }
     }
+}
+
+/// Kills a program that has not ended long after it should have, so that its test fails and does not hang.
+pub struct Watchdog(Sender<()>);
+
+pub fn watchdog(child: &Child) -> Watchdog {
+    let pid = child.id().to_string();
+    let (alive, ended) = channel();
+    std::thread::spawn(move || {
+        if ended.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout) {
+            let _ = Command::new("kill").args(["-KILL", &pid]).status();
+        }
+    });
+    Watchdog(alive)
 }
 
 /// Sends SIGINT.
