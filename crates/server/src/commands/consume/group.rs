@@ -7,17 +7,20 @@ use client::{
     Admin, ClientOptions, CommittedOffset, GroupConsumer, GroupOptions, Polled, Reset,
     TopicPartition,
 };
-use env::{Clock, Either, Env, race};
+use env::{Clock, Either, Either3, Env, race, race3};
 use env_tokio::{TokioEnv, shutdown_signal};
 use protocol::Str;
 use types::{ErrorCode, Mono};
 
 use super::{Consume, POLL, Patience, Sink, partitions};
 use crate::exit::{Exit, Failure};
-use crate::range::{self, Point, Range};
+use crate::range::{self, Ends, Point, Range};
 
 /// How often what was printed is committed, and once more at the end.
 const COMMIT_MS: i64 = 1_000;
+
+/// How long leaving may take after an error, which is what is told.
+const LEAVE_MS: i64 = 2_000;
 
 /// Reads as a member of the group.
 pub(super) async fn read(
@@ -54,8 +57,7 @@ pub(super) async fn read(
         false => None,
     };
     drop(admin);
-    let failed =
-        |error: client::Error| Failure::client(&format!("consuming in group {name}"), &error);
+    let failed = |error: client::Error| failed(name, &error);
     let group = GroupOptions {
         auto_commit: None,
         ..GroupOptions::new(name)
@@ -64,14 +66,54 @@ pub(super) async fn read(
     let mut member =
         GroupConsumer::new(&env, options, args.options(reset), group, topics).map_err(failed)?;
     let mut printed = Printed::default();
-    let mut patience = Patience::new(&env, args.connect.timeout);
+    let end = print(args, &env, ends.as_ref(), &mut member, &mut printed, sink).await;
+    let leave = async {
+        let committed = printed.commit(&mut member).await;
+        let closed = member.close().await;
+        committed.and(closed)
+    };
+    // A second Ctrl-C does not wait for that. Nor does it take long where something is amiss already: then it is for
+    // the others' sake, who need not wait until the group has missed this member.
+    let patience = match &end {
+        Ok(_) => None,
+        Err(_) => Some(env.clock().mono().after_ms(LEAVE_MS)),
+    };
+    let late = async {
+        match patience {
+            Some(until) => env.clock().sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+    };
+    match race3(leave, shutdown_signal()?, late).await {
+        Either3::First(left) => {
+            let exit = end?;
+            left.map_err(failed)?;
+            Ok(exit)
+        }
+        Either3::Second(_) => Ok(Exit::Interrupted),
+        Either3::Third(()) => end,
+    }
+}
+
+/// Prints what comes until it is enough, and commits now and then.
+async fn print(
+    args: &Consume,
+    env: &TokioEnv,
+    ends: Option<&BTreeMap<TopicPartition, Ends>>,
+    member: &mut GroupConsumer<TokioEnv>,
+    printed: &mut Printed,
+    sink: &mut Sink,
+) -> Result<Exit> {
+    let name = args.group.as_deref().unwrap_or_default();
+    let failed = |error: client::Error| failed(name, &error);
+    let mut patience = Patience::new(env, args.connect.timeout);
     let mut idle = 0;
     // Ctrl-C is waited for here, so that the member commits and leaves.
     let mut signal = std::pin::pin!(shutdown_signal()?);
-    let exit = loop {
+    loop {
         let polled = match race(member.poll(POLL), &mut signal).await {
             Either::First(polled) => polled.map_err(failed)?,
-            Either::Second(_) => break Exit::Interrupted,
+            Either::Second(_) => return Ok(Exit::Interrupted),
         };
         match polled {
             Polled::Records(records) => {
@@ -82,7 +124,7 @@ pub(super) async fn read(
                     printed.offsets.insert(record.at.clone(), next);
                 }
                 if taken > 0 {
-                    patience.progress(&env);
+                    patience.progress(env);
                     idle = 0;
                 } else if member.generation() >= 0 {
                     // While it joins, nothing can come.
@@ -90,21 +132,21 @@ pub(super) async fn read(
                 }
             }
             Polled::Assigned(_) => {
-                patience.progress(&env);
+                patience.progress(env);
                 idle = 0;
             }
-            Polled::Revoked(_) => printed.commit(&mut member).await.map_err(failed)?,
+            Polled::Revoked(_) => printed.commit(member).await.map_err(failed)?,
             // They have another owner, who reads them again from what was committed.
             Polled::Lost(lost) => printed.offsets.retain(|at, _| !lost.contains(at)),
         }
         if env.clock().mono() >= printed.next {
             printed.next = env.clock().mono().after_ms(COMMIT_MS);
-            printed.commit(&mut member).await.map_err(failed)?;
+            printed.commit(member).await.map_err(failed)?;
         }
         if sink.is_done() {
-            break Exit::Ok;
+            return Ok(Exit::Ok);
         }
-        if let Some(ends) = &ends
+        if let Some(ends) = ends
             && member.generation() >= 0
         {
             let consumer = member.consumer();
@@ -114,25 +156,21 @@ pub(super) async fn read(
                     .is_some_and(|ends| position.is_none_or(|position| position < ends.end))
             });
             match behind {
-                Some(at) => patience.check(&env, &at.to_string())?,
+                Some(at) => patience.check(env, &at.to_string())?,
                 // A member that was given nothing waits a little: a rebalance may be on its way.
-                None if consumer.assignment().next().is_some() || idle > 4 => break Exit::Ok,
+                None if consumer.assignment().next().is_some() || idle > 4 => {
+                    return Ok(Exit::Ok);
+                }
                 None => {}
             }
         } else if ends.is_some() {
-            patience.check(&env, &format!("group {name}"))?;
+            patience.check(env, &format!("group {name}"))?;
         }
-    };
-    let leave = async {
-        printed.commit(&mut member).await?;
-        member.close().await
-    };
-    // A second Ctrl-C does not wait for that.
-    match race(leave, shutdown_signal()?).await {
-        Either::First(left) => left.map_err(failed)?,
-        Either::Second(_) => return Ok(Exit::Interrupted),
     }
-    Ok(exit)
+}
+
+fn failed(group: &str, error: &client::Error) -> Failure {
+    Failure::client(&format!("consuming in group {group}"), error)
 }
 
 /// What was printed and is not committed.
