@@ -7,6 +7,7 @@
 mod yaml;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
@@ -311,6 +312,24 @@ pub(crate) fn list<R: Row>(output: Output, rows: &[R]) -> Result<()> {
     Ok(())
 }
 
+/// Shows what became of items that may all have failed. People have been told of that, and see no empty table;
+/// programs read a list, if an empty one.
+pub(crate) fn outcome<R: Row>(output: Output, rows: &[R]) -> Result<()> {
+    match rows.is_empty() && output.is_text() {
+        true => Ok(()),
+        false => list(output, rows),
+    }
+}
+
+/// So many things: `1 record`, `2 records`.
+pub(crate) fn counted(count: impl TryInto<u64> + Copy + fmt::Display, thing: &str) -> String {
+    let s = match count.try_into() {
+        Ok(1) => "",
+        _ => "s",
+    };
+    format!("{count} {thing}{s}")
+}
+
 /// Shows one value: the text given, or a document.
 pub(crate) fn value<T: Serialize>(output: Output, value: &T, text: &str) -> Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
@@ -499,6 +518,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let many = [0, 1, 2].map(|count| counted(count, "record"));
+        assert_eq!(many, ["0 records", "1 record", "2 records"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 
 mod common;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::Stdio;
 
 use common::{Node, Ran, TempDir, run, run_with};
@@ -30,6 +30,8 @@ fn with_broken_partition() -> Node {
         node.ask_with(&["produce", "orders", "-p", partition], input.as_bytes())
             .expect(0);
     }
+    node.ask(&["consume", "orders", "-g", "billing", "--until-end"])
+        .expect(0);
     let (code, dir) = node.stop();
     assert_eq!(code, 0);
     // A file where its directory was.
@@ -58,6 +60,21 @@ fn a_partition_that_cannot_be_used_holds_up_nothing_but_itself() {
         (&partitions[1]["end"], &partitions[1]["error"]),
         (&Value::Null, &Value::from(WHY))
     );
+
+    let group = ask(&["group", "describe", "billing", "--output", "json"]);
+    assert_eq!(group.code, 3, "{}", group.stderr);
+    assert!(
+        group.stderr.contains("orders-1") && group.stderr.contains(WHY),
+        "{}",
+        group.stderr
+    );
+    let group: Value = serde_json::from_str(&group.stdout).unwrap();
+    let partitions = &group[0]["partitions"];
+    assert_eq!(
+        (&partitions[0]["lag"], &partitions[1]["lag"]),
+        (&0.into(), &Value::Null)
+    );
+    assert_eq!(partitions[1]["committed"], 1);
 
     let offsets = ask(&[
         "topic", "offsets", "orders", "--at", "@now", "--output", "json",
@@ -236,4 +253,103 @@ fn a_range_that_ends_in_the_future_is_waited_for() {
     out.read_to_string(&mut printed).unwrap();
     assert_eq!(printed, "a\nb\n");
     assert!(reader.wait().unwrap().success());
+}
+
+/// The others of a group need not wait until it has missed a member whose output nobody reads any more.
+#[test]
+fn a_member_whose_output_nobody_reads_leaves_its_group() {
+    let node = Node::start();
+    node.ask(&["topic", "create", "t", "-p", "1"]).expect(0);
+    let input = format!("{:01000}\n", 0).repeat(1_000);
+    node.ask_with(&["produce", "t"], input.as_bytes()).expect(0);
+    let mut member = common::command()
+        .args(["consume", "t", "-g", "g", "-b", &node.bootstrap])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0];
+    let mut out = member.stdout.take().unwrap();
+    out.read_exact(&mut first).unwrap();
+    drop(out);
+    let _watchdog = common::watchdog(&member);
+    assert!(member.wait().unwrap().success());
+    let group = node
+        .ask(&["group", "describe", "g", "--output", "json"])
+        .json();
+    assert_eq!(group[0]["state"], "Empty");
+}
+
+/// What was read before somebody pressed Ctrl-C is written, and told.
+#[test]
+fn an_interrupted_producer_tells_what_it_wrote() {
+    let node = Node::start();
+    node.ask(&["topic", "create", "t", "-p", "1"]).expect(0);
+    let mut producer = common::command()
+        .args(["produce", "t", "--output", "json", "--linger-ms", "1000"])
+        .args(["-b", &node.bootstrap])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = producer.stdin.take().unwrap();
+    input.write_all(b"a\n").unwrap();
+    let end = || {
+        node.ask(&["topic", "offsets", "t", "--output", "json"])
+            .json()[0]["end"]
+            .take()
+    };
+    while end() != 1 {}
+    // This one has been read, and waits for others, when the signal comes.
+    input.write_all(b"b\n").unwrap();
+    while rustix::io::ioctl_fionread(&input).unwrap() > 0 {
+        std::thread::yield_now();
+    }
+    common::interrupt(&producer);
+    let _watchdog = common::watchdog(&producer);
+    let output = producer.wait_with_output().unwrap();
+    drop(input);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    assert!(told.contains("interrupted after record 2"), "{told}");
+    let produced: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&produced["records"], &produced["failed"]),
+        (&2.into(), &0.into())
+    );
+    assert_eq!(end(), 2);
+}
+
+/// Programs read a list even where there is nothing in it; people have been told why.
+#[test]
+fn an_empty_outcome_is_an_empty_list() {
+    let node = Node::start();
+    for (args, code) in [
+        (&["topic", "delete", "x", "--if-exists", "--yes"][..], 0),
+        (&["topic", "delete", "x", "--yes"], 4),
+        (&["topic", "trim", "x", "--before", "end", "--yes"], 4),
+        (&["topic", "describe", "x"], 4),
+        (&["topic", "offsets", "x"], 4),
+        (&["group", "describe", "x"], 4),
+        (&["group", "delete", "x", "--yes"], 4),
+    ] {
+        for form in ["json", "yaml"] {
+            let ran = node.ask(&[args, &["--output", form]].concat());
+            assert_eq!(
+                (ran.code, &*ran.stdout),
+                (code, "[]\n"),
+                "{args:?}: {}",
+                ran.stderr
+            );
+        }
+        for form in ["table", "jsonl"] {
+            let ran = node.ask(&[args, &["--output", form]].concat());
+            assert_eq!(
+                (ran.code, &*ran.stdout),
+                (code, ""),
+                "{args:?}: {}",
+                ran.stderr
+            );
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::commands::topic::{find, partitions_of};
 use crate::confirm::Consent;
 use crate::connect::Deadline;
 use crate::exit::{Exit, Failure, Tally};
-use crate::output::{self, Output, rows};
+use crate::output::{self, Output, counted, rows};
 use crate::range::{self, Point};
 
 /// Set a group's offsets: where it goes on. The group must have no members.
@@ -244,9 +244,7 @@ fn finish<R: output::Row>(
             rows.retain(|row| key(row) != (at.topic.as_str(), at.partition));
         }
     }
-    if !rows.is_empty() {
-        output::list(output, &rows)?;
-    }
+    output::outcome(output, &rows)?;
     Ok(tally.exit())
 }
 
@@ -264,9 +262,9 @@ pub(super) async fn delete(
         match result {
             Ok(group) => {
                 plan.push_str(&format!(
-                    "  {id}: {}, {} members\n",
+                    "  {id}: {}, {}\n",
                     group.state,
-                    group.members.len()
+                    counted(group.members.len(), "member")
                 ));
                 found.push(id);
             }
@@ -274,6 +272,7 @@ pub(super) async fn delete(
         }
     }
     if found.is_empty() {
+        output::outcome::<DeletedGroup>(output, &[])?;
         return Ok(tally.exit());
     }
     let row = |id: &Str| DeletedGroup {
@@ -293,9 +292,7 @@ pub(super) async fn delete(
             rows.push(row(&id));
         }
     }
-    if !rows.is_empty() {
-        output::list(output, &rows)?;
-    }
+    output::outcome(output, &rows)?;
     Ok(tally.exit())
 }
 

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use clap::Args;
 use client::group::admin::GroupDescription;
-use client::{Admin, CommittedOffset, Isolation, OffsetSpec, TopicPartition};
+use client::{Admin, CommittedOffset, Isolation, TopicPartition};
 use env_tokio::TokioEnv;
 use protocol::Str;
 use types::ErrorCode;
 
 use crate::exit::{Exit, Failure, Tally};
 use crate::output::{self, Output, rows, table};
+use crate::range;
 
 /// List groups.
 #[derive(Debug, Args)]
@@ -70,7 +71,7 @@ rows! {
         assignor: Option<String>,
         /// The broker that coordinates it.
         coordinator: Option<i32>,
-        /// How many records its committed offsets are behind, all partitions together.
+        /// How many records its committed offsets are behind, all partitions that answer together.
         lag: i64,
         /// Its members.
         members: Vec<Member>,
@@ -140,13 +141,11 @@ pub(super) async fn describe(
     let mut described = Vec::new();
     for (id, result) in admin.describe_groups(&ids).await {
         if let Some(group) = tally.take(&format!("group {id}"), result) {
-            described.push(describe_one(admin, &group).await?);
+            described.push(describe_one(admin, &group, &mut tally).await?);
         }
     }
     let text: Vec<String> = described.iter().map(|group| text(group, output)).collect();
-    if !described.is_empty() {
-        output::list_as(output, &described, &text.join("\n"))?;
-    }
+    output::list_as(output, &described, &text.join("\n"))?;
     Ok(tally.exit())
 }
 
@@ -172,6 +171,7 @@ pub(super) async fn committed(
 async fn describe_one(
     admin: &mut Admin<TokioEnv>,
     group: &GroupDescription,
+    tally: &mut Tally,
 ) -> Result<DescribedGroup> {
     let offsets = committed(admin, &group.id).await?;
     let mut readers: BTreeMap<&TopicPartition, &str> = BTreeMap::new();
@@ -181,13 +181,18 @@ async fn describe_one(
         }
     }
     let all: BTreeSet<&TopicPartition> = offsets.keys().chain(readers.keys().copied()).collect();
-    let starts = ends_of(admin, &all, OffsetSpec::Earliest).await?;
-    let ends = ends_of(admin, &all, OffsetSpec::Latest).await?;
+    let wanted: Vec<TopicPartition> = all.iter().copied().cloned().collect();
+    let mut ends = range::ends_of_each(admin, &wanted, Isolation::ReadUncommitted).await;
+    // A partition that is gone has no ends, and that is no failure.
+    let gone = Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    ends.refused.retain(|_, error| error.code() != gone);
+    let ends = ends.tell(tally);
     let partitions: Vec<GroupPartition> = all
         .iter()
         .map(|at| {
             let committed = offsets.get(*at);
-            let (start, end) = (starts.get(*at).copied(), ends.get(*at).copied());
+            let ends = ends.get(*at);
+            let (start, end) = (ends.map(|ends| ends.start), ends.map(|ends| ends.end));
             let lag = committed.zip(end).map(|(committed, end)| {
                 // What retention has removed is not waiting to be read.
                 let from = committed.offset.0.max(start.unwrap_or(0));
@@ -226,30 +231,6 @@ async fn describe_one(
         members: group.members.iter().map(member).collect(),
         partitions,
     })
-}
-
-/// One end of each partition. A partition that is gone has none.
-async fn ends_of(
-    admin: &mut Admin<TokioEnv>,
-    partitions: &BTreeSet<&TopicPartition>,
-    place: OffsetSpec,
-) -> Result<BTreeMap<TopicPartition, i64>> {
-    let places = partitions.iter().map(|at| ((*at).clone(), place)).collect();
-    let mut ends = BTreeMap::new();
-    for (at, result) in admin.list_offsets(places, Isolation::ReadUncommitted).await {
-        match result {
-            Ok(found) => {
-                ends.extend(found.offset.map(|offset| (at, offset.0)));
-            }
-            Err(error) if error.code() == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => {}
-            Err(error) => {
-                return Err(
-                    Failure::client(&format!("looking up an offset of {at}"), &error).into(),
-                );
-            }
-        }
-    }
-    Ok(ends)
 }
 
 fn text(group: &DescribedGroup, output: Output) -> String {

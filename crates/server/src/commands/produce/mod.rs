@@ -14,15 +14,17 @@ use client::{
     ProducerRecord,
 };
 use env::{Either, race};
-use env_tokio::TokioEnv;
+use env_tokio::{TokioEnv, shutdown_signal};
 use protocol::Str;
 use records::{Codec, Header};
+use tokio::sync::mpsc;
 
+use self::input::Chunk;
 use crate::connect::{Connect, OnSignal};
 use crate::exit::{Exit, Failure};
 use crate::formats;
 use crate::formats::read::Reader;
-use crate::output::{self, Output, rows};
+use crate::output::{self, Output, counted, rows};
 use crate::progress::Progress;
 
 /// Records that wait for their outcome before more is read.
@@ -151,7 +153,7 @@ pub(crate) fn run(args: &Produce, output: Output) -> Result<Exit> {
     if args.partition.is_some_and(|partition| partition < 0) {
         return Err(Failure::usage("--partition: a partition is a number from 0 on").into());
     }
-    args.connect.stream(OnSignal::End, async |env, options| {
+    args.connect.stream(OnSignal::Heard, async |env, options| {
         produce(args, env, options, reader, output).await
     })
 }
@@ -266,29 +268,56 @@ async fn produce(
         progress: Progress::new("produced", false),
     };
     let mut undecided: VecDeque<Undecided> = VecDeque::new();
-    let mut broken: Option<anyhow::Error> = None;
-    'input: loop {
+    // Ctrl-C ends the reading. What was accepted is written and told all the same; another does not wait for that.
+    let reading = read(args, &mut input, &producer, &mut undecided, &mut outcomes);
+    let (broken, interrupted) = match race(reading, shutdown_signal()?).await {
+        Either::First(end) => (end.err(), false),
+        Either::Second(_) => (None, true),
+    };
+    let settling = async {
+        while !undecided.is_empty() {
+            settle(&mut undecided, &mut outcomes).await;
+        }
+    };
+    if let Either::Second(_) = race(settling, shutdown_signal()?).await {
+        return Err(Failure::new(Exit::Interrupted, "interrupted").into());
+    }
+    let after = format!("the input after record {}", outcomes.told());
+    let broken = match interrupted {
+        true => {
+            let text = format!("interrupted after record {}", outcomes.told());
+            Some(Failure::new(Exit::Interrupted, text).into())
+        }
+        false => broken.map(|error| error.context(after)),
+    };
+    // Every record's outcome is known by now: an end that takes too long changes nothing about what is told.
+    let closed = producer.close(args.connect.timeout).await;
+    let closed = closed.map_err(|error| Failure::client("closing the producer", &error).into());
+    report(outcomes, started, broken.or(closed.err()), output)
+}
+
+/// Sends what is read until there is no more, or until nothing will come of it.
+///
+/// # Errors
+/// The input is broken.
+async fn read(
+    args: &Produce,
+    input: &mut mpsc::Receiver<Chunk>,
+    producer: &Producer<TokioEnv>,
+    undecided: &mut VecDeque<Undecided>,
+    outcomes: &mut Outcomes,
+) -> Result<()> {
+    loop {
         // Outcomes are taken while the input is waited for, so that a terminal's progress is true.
         let next = match undecided.front_mut() {
             None => Either::First(input.recv().await),
             Some(oldest) => race(input.recv(), &mut oldest.delivery).await,
         };
         match next {
-            Either::First(None) => break,
-            Either::First(Some(Err(error))) => {
-                broken = Some(error.into());
-                break;
-            }
-            Either::First(Some(Ok(records))) => {
-                for record in records {
-                    let record = match complete(record, args) {
-                        Ok(record) => record,
-                        // What came before it is told as for any other broken input.
-                        Err(error) => {
-                            broken = Some(error.into());
-                            break 'input;
-                        }
-                    };
+            Either::First(None) => return Ok(()),
+            Either::First(Some(records)) => {
+                for record in records? {
+                    let record = complete(record, args)?;
                     let topic = record.topic.clone();
                     let size = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len) as u64;
                     let bytes = size(&record.key) + size(&record.value);
@@ -301,7 +330,7 @@ async fn produce(
                         Err(error) => outcomes.fail(topic.as_str(), &error, &error.to_string()),
                     }
                     while undecided.len() > UNDECIDED_MAX {
-                        settle(&mut undecided, &mut outcomes).await;
+                        settle(undecided, outcomes).await;
                     }
                 }
             }
@@ -313,23 +342,16 @@ async fn produce(
         }
         // What cannot succeed for the first records will not for the others.
         if outcomes.records == 0 && !outcomes.failures.is_empty() {
-            break;
+            return Ok(());
         }
     }
-    while !undecided.is_empty() {
-        settle(&mut undecided, &mut outcomes).await;
-    }
-    let after = format!("the input after record {}", outcomes.told());
-    let broken = broken.map(|error| error.context(after));
-    // Every record's outcome is known by now: an end that takes too long changes nothing about what is told.
-    let closed = producer.close(args.connect.timeout).await;
-    let closed = closed.map_err(|error| Failure::client("closing the producer", &error).into());
-    report(outcomes, started, broken.or(closed.err()), output)
 }
 
+/// Waits for the oldest outcome. When that is broken off, it is still the oldest.
 async fn settle(undecided: &mut VecDeque<Undecided>, outcomes: &mut Outcomes) {
-    if let Some(mut oldest) = undecided.pop_front() {
+    if let Some(oldest) = undecided.front_mut() {
         let result = (&mut oldest.delivery).await;
+        let oldest = undecided.pop_front().expect("looked at just now");
         outcomes.take(&oldest, result);
     }
 }
@@ -381,7 +403,8 @@ fn report(
     } = outcomes;
     drop(progress);
     for (count, failure) in failures.values() {
-        eprintln!("ottla: {count} records not written: {failure}");
+        let records = counted(*count, "record");
+        eprintln!("ottla: {records} not written: {failure}");
     }
     let produced = Produced {
         records,

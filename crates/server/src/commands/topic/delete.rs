@@ -14,7 +14,7 @@ use super::{find, partitions_of};
 use crate::confirm::Consent;
 use crate::connect::Deadline;
 use crate::exit::{Exit, Failure, Tally};
-use crate::output::{self, Cell, Output, Time, rows};
+use crate::output::{self, Cell, Output, Time, counted, rows};
 use crate::progress::bytes;
 use crate::range::{self, Point};
 
@@ -118,6 +118,7 @@ pub(super) async fn delete(
         false => find(admin, &names, &mut tally).await?,
     };
     if topics.is_empty() {
+        output::outcome::<Deleted>(output, &[])?;
         return Ok(tally.exit());
     }
     let (rows, plan) = weigh(admin, &topics, args.consent.dry_run).await?;
@@ -149,9 +150,7 @@ pub(super) async fn delete(
             deleted.push(row.clone());
         }
     }
-    if !deleted.is_empty() {
-        output::list(output, &deleted)?;
-    }
+    output::outcome(output, &deleted)?;
     Ok(tally.exit())
 }
 
@@ -188,9 +187,10 @@ async fn weigh(
                 .map(Time),
             dry_run,
         };
-        plan.push_str(&format!("  {}: {} partitions", row.topic, row.partitions));
+        let partitions = counted(row.partitions, "partition");
+        plan.push_str(&format!("  {}: {partitions}", row.topic));
         let mut parts = Vec::new();
-        parts.extend(row.records.map(|records| format!("{records} records")));
+        parts.extend(row.records.map(|records| counted(records, "record")));
         parts.extend(row.bytes.map(bytes));
         parts.extend(
             row.last_timestamp
@@ -246,6 +246,7 @@ pub(super) async fn trim(
     let mut tally = Tally::default();
     let topics = find(admin, std::slice::from_ref(&args.topic), &mut tally).await?;
     let Some(topic) = topics.first() else {
+        output::outcome::<Trimmed>(output, &[])?;
         return Ok(tally.exit());
     };
     let partitions = partitions_of(topic, &args.partition)?;
@@ -256,6 +257,7 @@ pub(super) async fn trim(
     let before = range::resolve_in_each(admin, &ends, point, isolation).await;
     let before = before.tell(&mut tally);
     if before.is_empty() {
+        output::outcome::<Trimmed>(output, &[])?;
         return Ok(tally.exit());
     }
     let row = |(at, start): (&TopicPartition, &i64)| {
@@ -272,8 +274,9 @@ pub(super) async fn trim(
     let mut rows: Vec<Trimmed> = before.iter().map(row).collect();
     let total: i64 = rows.iter().map(|row| row.removed).sum();
     let plan = format!(
-        "to be deleted: the first {total} records of topic {}\n{}",
+        "to be deleted: of topic {} the first {}\n{}",
         args.topic,
+        counted(total, "record"),
         output::table(Output::Table, &rows)
     );
     if !args.consent.to(&plan, output, deadline).await? {
@@ -299,8 +302,6 @@ pub(super) async fn trim(
         }
         None => false,
     });
-    if !rows.is_empty() {
-        output::list(output, &rows)?;
-    }
+    output::outcome(output, &rows)?;
     Ok(tally.exit())
 }

@@ -242,9 +242,7 @@ async fn create(admin: &mut Admin<TokioEnv>, args: &Create, output: Output) -> R
             }
         }
     }
-    if !rows.is_empty() {
-        output::list(output, &rows)?;
-    }
+    output::outcome(output, &rows)?;
     Ok(tally.exit())
 }
 

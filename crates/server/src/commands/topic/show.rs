@@ -179,9 +179,7 @@ pub(super) async fn describe(
         tally.done();
     }
     let text: Vec<String> = described.iter().map(|topic| text(topic, output)).collect();
-    if !described.is_empty() {
-        output::list_as(output, &described, &text.join("\n"))?;
-    }
+    output::list_as(output, &described, &text.join("\n"))?;
     Ok(tally.exit())
 }
 
@@ -305,8 +303,6 @@ pub(super) async fn offsets(
     };
     let rows: Vec<Offsets> = ends.iter().map(row).collect();
     rows.iter().for_each(|_| tally.done());
-    if !rows.is_empty() {
-        output::list(output, &rows)?;
-    }
+    output::outcome(output, &rows)?;
     Ok(tally.exit())
 }
