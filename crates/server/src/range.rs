@@ -103,7 +103,15 @@ impl Range {
                 until => Point::parse(until, now).map(Some),
             };
             if let (Ok(from), Ok(until)) = (from, until) {
-                return Ok(Range { from, until });
+                let is_backwards = match (from, until) {
+                    (Point::At(from), Some(Point::At(until)))
+                    | (Point::Time(from), Some(Point::Time(until))) => until < from,
+                    _ => false,
+                };
+                return match is_backwards {
+                    true => Err(format!("`{text}` ends before it starts")),
+                    false => Ok(Range { from, until }),
+                };
             }
         }
         Err(whole)
@@ -324,6 +332,7 @@ mod tests {
             ("100:200", Point::At(100), Some(Point::At(200))),
             (":end", Point::Start, Some(Point::End)),
             ("5:", Point::At(5), None),
+            ("5:5", Point::At(5), Some(Point::At(5))),
             ("+1:-1", Point::AfterStart(1), Some(Point::BeforeEnd(1))),
             ("@2026-02-03", Point::Time(day), None),
             (
@@ -356,6 +365,8 @@ mod tests {
             "@then",
             "1.5",
             "end:begin",
+            "2:1",
+            "@-30m:@-1h",
         ] {
             assert!(range(bad).is_err(), "{bad}");
         }

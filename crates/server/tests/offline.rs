@@ -94,6 +94,7 @@ fn asked_wrongly_is_two() {
         &["topic", "alter", "t"],
         &["consume", "t", "-f", "%z"],
         &["consume", "t", "-o", "whenever"],
+        &["consume", "t", "-o", "2:1"],
         &["consume", "t", "-g", "g", "-o", "5"],
         &["consume", "t", "--filter", ".key =="],
         &["produce", "t", "-f", "%k%v"],

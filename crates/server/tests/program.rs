@@ -143,6 +143,17 @@ fn a_topic_lives_and_dies() {
             "`retention.ms`",
         ),
         (
+            &["config", "get", "--topic", "orders", "nothing.like.it"],
+            4,
+            "without a key",
+        ),
+        (
+            &["config", "set", "--broker", "1", "num.partitions=5"],
+            1,
+            "`ottla config explain num.partitions`",
+        ),
+        (&["consume", "orders", "-p", "3"], 4, "it has 0 to 2"),
+        (
             &["config", "get", "--broker", "9"],
             4,
             "`ottla cluster info`",
@@ -512,7 +523,9 @@ fn binary_records_pass_through_unharmed() {
     // Broken input: what came before it is written, and the place is told.
     let broken = node.ask_with(&["produce", "bytes", "-f", "%v{hex}\\n"], b"00\nxx\n");
     assert!(
-        broken.code == 1 && broken.stderr.contains("after record 1"),
+        broken.code == 1
+            && broken.stderr.contains("after record 1: ")
+            && broken.stderr.contains("\nnext: "),
         "{}",
         broken.stderr
     );
@@ -578,6 +591,7 @@ fn an_interrupted_member_commits_what_it_printed() {
     let mut child = common::command()
         .args(["consume", "t", "-g", "g", "-b", &node.bootstrap])
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -591,7 +605,10 @@ fn an_interrupted_member_commits_what_it_printed() {
         .status()
         .unwrap();
     assert!(killed.success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let ended = child.wait_with_output().unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{told}");
+    assert_eq!(told, "ottla: interrupted\n");
     let group = node
         .ask(&["group", "describe", "g", "--output", "json"])
         .json();

@@ -164,6 +164,11 @@ fn a_node_that_cannot_start_says_what_to_do() {
     let nowhere = ["serve", "--data", fresh_data, "--listen", "192.0.2.1:0"];
     fails(&nowhere, 1, &port);
 
+    let file = fresh.join("file");
+    std::fs::write(&file, "").unwrap();
+    let parts = ["the data directory cannot be made", "\nnext: "];
+    fails(&["serve", "--data", file.to_str().unwrap()], 1, &parts);
+
     let (code, dir) = node.stop();
     assert_eq!(code, 0);
     let foreign = [

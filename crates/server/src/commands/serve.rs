@@ -8,6 +8,8 @@ use broker::Node;
 use env::{Either3, Env as _, race3};
 use env_tokio::{Runtime, RuntimeOptions, TokioEnv, Workers, shutdown_signal};
 
+use storage::StorageError;
+
 use crate::cli::Serve;
 use crate::exit::{self, Exit, Failure};
 use crate::output::{self, Output, rows};
@@ -38,12 +40,9 @@ pub(crate) fn run(args: &Serve, output: Output) -> Result<Exit> {
         queued_max_request_bytes = config.limits.queued_request_bytes_max,
         "limits; `ottla config explain KEY` says where each comes from"
     );
-    std::fs::create_dir_all(&config.log_dir).with_context(|| {
-        format!(
-            "the data directory {} cannot be made",
-            config.log_dir.display()
-        )
-    })?;
+    std::fs::create_dir_all(&config.log_dir)
+        .map_err(StorageError::io(&config.log_dir))
+        .map_err(|error| Failure::storage("the data directory cannot be made", error))?;
     let options = RuntimeOptions {
         workers: Workers::Count(cores),
         ..RuntimeOptions::default()

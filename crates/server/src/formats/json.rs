@@ -81,7 +81,7 @@ pub(crate) fn of(record: &ConsumerRecord) -> JsonRecord {
 /// # Errors
 /// It is no such object.
 pub(crate) fn parse(line: &[u8]) -> Result<ProducerRecord, String> {
-    let value: Value = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    let value: Value = serde_json::from_slice(line).map_err(|error| format!("no JSON: {error}"))?;
     let Value::Object(object) = value else {
         return Err("is no JSON object".to_owned());
     };

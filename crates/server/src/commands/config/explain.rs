@@ -83,7 +83,9 @@ pub(crate) fn run(args: &ExplainKey, output: Output) -> Result<Exit> {
         return Err(match (configs::removed::why(key.trim()), near) {
             (Some(why), _) => failure.next(why),
             (None, Some(near)) => failure.next(format!("did you mean `{near}`?")),
-            (None, None) => failure,
+            (None, None) => failure.next(
+                "`ottla config get --broker ID` shows what a broker has, `--topic NAME` what a topic has",
+            ),
         }
         .into());
     }

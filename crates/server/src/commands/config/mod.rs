@@ -217,7 +217,7 @@ async fn get(admin: &mut Admin<TokioEnv>, args: &Get) -> Result<Vec<Setting>> {
             let what = format!("{} has no setting `{key}`", args.whose);
             let next = match near(args.whose.resource().kind, [key.as_str()]) {
                 Some(near) => near,
-                None => format!("`ottla explain {key}`"),
+                None => "without a key, all that it has is shown".to_owned(),
             };
             return Err(Failure::new(Exit::NotFound, what).next(next).into());
         }
@@ -276,6 +276,7 @@ fn refused<'a>(
     keys: impl IntoIterator<Item = &'a str>,
 ) -> Failure {
     let mut failure = Failure::client(what, error);
+    let keys: Vec<&str> = keys.into_iter().collect();
     match error.code() {
         // Nobody has to be waited for: there is no such broker.
         Some(ErrorCode::BROKER_NOT_AVAILABLE) if kind == ResourceKind::Broker => {
@@ -283,8 +284,12 @@ fn refused<'a>(
             failure.next("`ottla cluster info` shows the brokers")
         }
         Some(ErrorCode::INVALID_CONFIG | ErrorCode::INVALID_REQUEST) => {
-            if let Some(near) = near(kind, keys) {
-                failure.next = Some(near);
+            if let Some(next) = near(kind, keys.iter().copied()) {
+                failure.next = Some(next);
+            } else if let Some(key) = keys.first() {
+                failure.next = Some(format!(
+                    "`ottla config explain {key}` tells which values it takes, and when it can be changed"
+                ));
             }
             failure
         }

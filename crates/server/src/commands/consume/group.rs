@@ -88,9 +88,12 @@ pub(super) async fn read(
         Either3::First(left) => {
             let exit = end?;
             left.map_err(failed)?;
-            Ok(exit)
+            match exit {
+                Exit::Interrupted => Err(interrupted()),
+                exit => Ok(exit),
+            }
         }
-        Either3::Second(_) => Ok(Exit::Interrupted),
+        Either3::Second(_) => Err(interrupted()),
         Either3::Third(()) => end,
     }
 }
@@ -167,6 +170,10 @@ async fn print(
             patience.check(env, &format!("group {name}"))?;
         }
     }
+}
+
+fn interrupted() -> anyhow::Error {
+    Failure::new(Exit::Interrupted, "interrupted").into()
 }
 
 fn failed(group: &str, error: &client::Error) -> Failure {

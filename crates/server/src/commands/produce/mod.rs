@@ -316,7 +316,7 @@ async fn read(
         match next {
             Either::First(None) => return Ok(()),
             Either::First(Some(records)) => {
-                for record in records? {
+                for record in records.map_err(bad_input)? {
                     let record = complete(record, args)?;
                     let topic = record.topic.clone();
                     let size = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len) as u64;
@@ -344,6 +344,16 @@ async fn read(
         if outcomes.records == 0 && !outcomes.failures.is_empty() {
             return Ok(());
         }
+    }
+}
+
+/// An input that cannot be read, or is not what the format says.
+fn bad_input(error: std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        std::io::ErrorKind::InvalidData => Failure::new(Exit::Failed, error.to_string())
+            .next("`--format` says what a record looks like: `ottla produce --help`")
+            .into(),
+        _ => error.into(),
     }
 }
 

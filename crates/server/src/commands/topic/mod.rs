@@ -344,10 +344,11 @@ pub(crate) fn partitions_of(topic: &Topic, wanted: &[i32]) -> Result<Vec<TopicPa
     for partition in wanted {
         if !topic.partitions.contains_key(partition) {
             let text = format!("topic {} has no partition {partition}", topic.name);
-            let last = topic.partitions.len().saturating_sub(1);
-            return Err(Failure::new(Exit::NotFound, text)
-                .next(format!("it has 0 to {last}"))
-                .into());
+            let has = match topic.partitions.len() {
+                1 => "it has one, 0".to_owned(),
+                count => format!("it has 0 to {}", count.saturating_sub(1)),
+            };
+            return Err(Failure::new(Exit::NotFound, text).next(has).into());
         }
     }
     let kept = |partition: &&i32| wanted.is_empty() || wanted.contains(partition);
