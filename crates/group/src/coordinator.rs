@@ -18,6 +18,9 @@ use crate::retention::{Deletion, ExpiryPass};
 use crate::stored::{StoredGroup, replay};
 use crate::timers::{Timer, Timers};
 
+/// Protocols that one member may offer. Clients have a handful; a frame has room for a million.
+const PROTOCOLS_MAX: usize = 1_000;
+
 /// The groups of one partition of `__consumer_offsets`.
 ///
 /// Two values are equal when they tell the same of every group, whatever their settings.
@@ -176,6 +179,9 @@ impl GroupCoordinator {
         }
         if !timeouts.contains(&join.session_timeout_ms) {
             return refuse(out, ErrorCode::INVALID_SESSION_TIMEOUT);
+        }
+        if join.protocols.len() > PROTOCOLS_MAX {
+            return refuse(out, ErrorCode::INVALID_REQUEST);
         }
         let stored = self.groups.get(&join.group_id);
         if !soft.groups.contains_key(&join.group_id) {

@@ -1,5 +1,7 @@
 //! One member of a classic group.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use protocol::Str;
 use protocol::join_group_request::JoinGroupRequestProtocol;
@@ -103,16 +105,15 @@ impl ClassicMember {
 
 /// The protocols of a JoinGroup, each name once, in buffers of their own.
 pub(crate) fn member_protocols(protocols: &[JoinGroupRequestProtocol]) -> Vec<MemberProtocol> {
-    let mut unique: Vec<MemberProtocol> = Vec::with_capacity(protocols.len().min(16));
-    for protocol in protocols {
-        if !unique.iter().any(|seen| seen.name == protocol.name) {
-            unique.push(MemberProtocol {
-                name: protocol.name.detached(),
-                metadata: Bytes::copy_from_slice(&protocol.metadata),
-            });
-        }
-    }
-    unique
+    let mut names: BTreeSet<&Str> = BTreeSet::new();
+    protocols
+        .iter()
+        .filter(|protocol| names.insert(&protocol.name))
+        .map(|protocol| MemberProtocol {
+            name: protocol.name.detached(),
+            metadata: Bytes::copy_from_slice(&protocol.metadata),
+        })
+        .collect()
 }
 
 /// How long a rebalance waits for a member. Version 0 of JoinGroup does not say, and some clients of
