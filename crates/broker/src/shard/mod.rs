@@ -265,9 +265,10 @@ impl<E: Env> Shard<E> {
     ) -> Result<(&mut Hosted<E>, &mut Work<E>), ErrorCode> {
         match self.slots.get_mut(partition) {
             Some(Slot::Open(hosted)) => Ok((hosted, &mut self.work)),
-            Some(Slot::Opening { .. }) => Err(ErrorCode::LEADER_NOT_AVAILABLE),
+            // As Kafka says of what it does not lead yet. Java's consumer knows no other code of this meaning
+            // in the answer to a fetch, and gives up on what it does not know.
+            Some(Slot::Opening { .. }) | None => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
             Some(Slot::Offline) => Err(ErrorCode::KAFKA_STORAGE_ERROR),
-            None => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
         }
     }
 

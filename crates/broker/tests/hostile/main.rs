@@ -12,4 +12,5 @@ mod bad_input;
 mod connections;
 mod memory;
 mod open_files;
+mod opening;
 mod slow;

@@ -9,9 +9,11 @@ use types::{ErrorCode, TimestampMs};
 
 use crate::site::{Site, Wire, limits};
 
-const PARTITIONS: i32 = 40;
+/// Partitions of the topic.
+pub const PARTITIONS: i32 = 40;
 
-async fn create(wire: &mut Wire) {
+/// Makes the topic.
+pub async fn create(wire: &mut Wire) {
     let request = CreateTopicsRequest {
         topics: vec![CreatableTopic {
             name: Str::from("orders"),
@@ -27,7 +29,7 @@ async fn create(wire: &mut Wire) {
 }
 
 /// Sends one record to each partition; gives the partitions' errors.
-async fn produce(wire: &mut Wire) -> Vec<ErrorCode> {
+pub async fn produce(wire: &mut Wire) -> Vec<ErrorCode> {
     let answer = send(wire).await;
     let partitions = answer.responses[0].partition_responses.iter();
     partitions
