@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 use group::{Request, Response};
 use protocol::{DescribeGroupsRequest, DescribeGroupsResponse};
 
+use super::repeats::Repeats;
 use super::{Call, authorized_operations, operations};
 use crate::answer::Reply;
 use crate::coordinators;
@@ -13,7 +14,9 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: DescribeGroupsReq
     let version = call.to.version;
     let asked_operations = request.include_authorized_operations;
     let mut waiting = Vec::new();
-    for group_id in request.groups {
+    let mut named = Repeats::new();
+    let groups = request.groups.into_iter();
+    for group_id in groups.filter(|group_id| named.admit(group_id.clone())) {
         let request = Request::DescribeGroup { version, group_id };
         let asked = coordinators::ask(call.context, request).await;
         waiting.push(async move {

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use types::{ErrorCode, PartitionIndex, TopicPartition};
 
 use super::Call;
+use super::repeats::Repeats;
 use crate::answer::Reply;
 use crate::shard::ShardMessage;
 
@@ -18,6 +19,7 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: DescribeProducers
     let mut response = DescribeProducersResponse::default();
     // A partition may be asked for more than once.
     let mut places: BTreeMap<TopicPartition, Vec<(usize, usize)>> = BTreeMap::new();
+    let mut named = Repeats::new();
     for topic in request.topics {
         let found = view.topic_by_name(&topic.name);
         let invalid = metadata::names::check(&topic.name).err();
@@ -25,7 +27,8 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: DescribeProducers
             name: topic.name,
             ..Default::default()
         };
-        for index in topic.partition_indexes {
+        let indexes = topic.partition_indexes.into_iter();
+        for index in indexes.filter(|index| named.admit((out.name.clone(), *index))) {
             let mut answer = PartitionResponse {
                 partition_index: index,
                 ..Default::default()

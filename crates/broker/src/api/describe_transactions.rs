@@ -6,6 +6,7 @@ use protocol::{DescribeTransactionsRequest, DescribeTransactionsResponse};
 use types::ErrorCode;
 
 use super::Call;
+use super::repeats::Repeats;
 use crate::answer::Reply;
 
 pub(crate) async fn handle<E: Env>(
@@ -21,8 +22,11 @@ pub(crate) async fn handle<E: Env>(
         transactional_id,
         ..Default::default()
     };
+    let mut named = Repeats::new();
+    let ids = request.transactional_ids.into_iter();
+    let ids = ids.filter(|id| named.admit(id.clone()));
     let response = DescribeTransactionsResponse {
-        transaction_states: request.transactional_ids.into_iter().map(state).collect(),
+        transaction_states: ids.map(state).collect(),
         ..Default::default()
     };
     call.to.now(&response)

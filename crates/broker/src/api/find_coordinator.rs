@@ -6,6 +6,7 @@ use protocol::{FindCoordinatorRequest, FindCoordinatorResponse, Str};
 use types::ErrorCode;
 
 use super::Call;
+use super::repeats::Repeats;
 use crate::answer::Reply;
 use crate::auto_create;
 
@@ -62,9 +63,11 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: FindCoordinatorRe
             })),
         },
     };
+    let mut named = Repeats::new();
     let response = if version >= 4 {
+        let keys = keys.into_iter().filter(|key| named.admit(key.clone()));
         FindCoordinatorResponse {
-            coordinators: keys.into_iter().map(answer).collect(),
+            coordinators: keys.map(answer).collect(),
             ..Default::default()
         }
     } else {

@@ -28,6 +28,7 @@ pub(crate) mod offset_delete;
 pub(crate) mod offset_fetch;
 pub(crate) mod offset_for_leader_epoch;
 pub(crate) mod produce;
+mod repeats;
 pub(crate) mod sasl;
 pub(crate) mod topics;
 

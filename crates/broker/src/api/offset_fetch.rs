@@ -8,6 +8,7 @@ use protocol::offset_fetch_response::{OffsetFetchResponsePartitions, OffsetFetch
 use types::ErrorCode;
 
 use super::Call;
+use super::repeats::Repeats;
 use crate::answer::Reply;
 use crate::coordinators;
 
@@ -15,7 +16,19 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: OffsetFetchReques
     let version = call.to.version;
     let view = call.context.view();
     let mut waiting = Vec::new();
+    let mut named = Repeats::new();
     for mut part in group::split_offset_fetch(version, request) {
+        if !named.admit(part.group_id.clone()) {
+            continue;
+        }
+        if let Some(topics) = &mut part.topics {
+            let mut named = Repeats::new();
+            topics.retain(|topic| named.admit((topic.name.clone(), topic.topic_id)));
+            for topic in topics {
+                let mut named = Repeats::new();
+                topic.partitions.retain(|index| named.admit(*index));
+            }
+        }
         // Version 10 speaks of topics by id; an unknown one is answered here.
         let mut unknown = Vec::new();
         if version >= 10

@@ -16,6 +16,12 @@ use super::{Scope, find, keys};
 use crate::image::Image;
 use crate::names;
 
+/// Bytes that an answer may take in memory, about: some ten thousand topics without synonyms and documentation.
+const BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What is said of the resources that are beyond it.
+const TOO_MANY: &str =
+    "The answer would be too large: ask about fewer resources at a time, or without documentation.";
+
 /// Who describes: a broker, its image and its `server.properties`.
 #[derive(Clone, Copy, Debug)]
 pub struct Describer<'a> {
@@ -42,18 +48,21 @@ impl Describer<'_> {
         let known =
             |r: &DescribeConfigsResource| ResourceType::from_number(r.resource_type).is_some();
         let all_known = request.resources.iter().all(known);
+        let wanted = Wanted {
+            synonyms: request.include_synonyms,
+            documentation: request.include_documentation,
+        };
+        let refused = |resource, why| {
+            let code = ErrorCode::INVALID_REQUEST;
+            failed(resource, code, Some(Str::from_static(why)))
+        };
+        // A few bytes that name a resource are answered with kilobytes, and any group has settings.
+        let mut bytes = 0;
         let results = (request.resources.iter())
-            .map(|resource| {
-                if all_known {
-                    let wanted = Wanted {
-                        synonyms: request.include_synonyms,
-                        documentation: request.include_documentation,
-                    };
-                    self.describe_resource(resource, wanted)
-                } else {
-                    let code = ErrorCode::INVALID_REQUEST;
-                    failed(resource, code, Some(code.message().to_owned()))
-                }
+            .map(|resource| match all_known {
+                false => refused(resource, ErrorCode::INVALID_REQUEST.message()),
+                true if bytes > BYTES_MAX => refused(resource, TOO_MANY),
+                true => self.describe_resource(resource, wanted, &mut bytes),
             })
             .collect();
         DescribeConfigsResponse {
@@ -70,14 +79,18 @@ impl Describer<'_> {
         &self,
         resource: &DescribeConfigsResource,
         wanted: Wanted,
+        bytes: &mut usize,
     ) -> DescribeConfigsResult {
         let name = &resource.resource_name;
-        let refused = |why: String| failed(resource, ErrorCode::INVALID_REQUEST, Some(why));
+        let refused = |why: String| {
+            let code = ErrorCode::INVALID_REQUEST;
+            failed(resource, code, Some(Str::from(why)))
+        };
         let mut configs = match ResourceType::from_number(resource.resource_type) {
             Some(ResourceType::Topic) => match names::check(name) {
                 Err(why) => {
                     let code = ErrorCode::INVALID_TOPIC_EXCEPTION;
-                    return failed(resource, code, Some(why.to_string()));
+                    return failed(resource, code, Some(Str::from(why.to_string())));
                 }
                 Ok(()) if self.image.topic(name).is_none() => {
                     return failed(resource, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, None);
@@ -129,6 +142,8 @@ impl Describer<'_> {
             Some(ResourceType::Group) => self.own(Scope::Group, ResourceType::Group, name, wanted),
             None => return refused(ErrorCode::INVALID_REQUEST.message().to_owned()),
         };
+        // What is not asked for was made all the same.
+        *bytes += configs.iter().map(size).sum::<usize>();
         if let Some(asked) = resource
             .configuration_keys
             .as_ref()
@@ -330,15 +345,27 @@ pub fn documentation(key: &ConfigKey) -> String {
     }
 }
 
+/// Bytes that a key takes in memory, about.
+fn size(config: &DescribeConfigsResourceResult) -> usize {
+    let text = |text: &Option<Str>| text.as_ref().map_or(0, |text| text.len());
+    let synonyms = config.synonyms.iter().map(|synonym| {
+        size_of::<DescribeConfigsSynonym>() + synonym.name.len() + text(&synonym.value)
+    });
+    size_of::<DescribeConfigsResourceResult>()
+        + text(&config.value)
+        + text(&config.documentation)
+        + synonyms.sum::<usize>()
+}
+
 fn failed(
     resource: &DescribeConfigsResource,
     code: ErrorCode,
-    message: Option<String>,
+    message: Option<Str>,
 ) -> DescribeConfigsResult {
     DescribeConfigsResult {
         error_code: code.0,
         // Where Kafka has nothing to say it says nothing, at length 0.
-        error_message: Some(message.map(Str::from).unwrap_or_default()),
+        error_message: Some(message.unwrap_or_default()),
         resource_type: resource.resource_type,
         resource_name: resource.resource_name.clone(),
         configs: Vec::new(),
