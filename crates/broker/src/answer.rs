@@ -8,6 +8,7 @@ use bytes::Bytes;
 use protocol::frame::encode_response;
 use protocol::{ApiKey, Message};
 
+use crate::memory::Held;
 use crate::rejections::Closing;
 
 /// What becomes of a request.
@@ -15,6 +16,8 @@ use crate::rejections::Closing;
 pub(crate) enum Outcome {
     /// These bytes go out, size prefix included.
     Frame(Vec<Bytes>),
+    /// The same, with the node's memory that they hold until they are out.
+    Large(Vec<Bytes>, Held),
     /// Nothing goes out (produce with acks=0).
     Nothing,
     /// The connection is closed, for this reason.
@@ -25,8 +28,12 @@ pub(crate) enum Outcome {
 pub(crate) enum Reply {
     /// Known already.
     Now(Outcome),
-    /// Known when the future completes. It is polled when every reply before it has been written.
+    /// Known when the future completes. It is polled from when its turn to be written may have come.
     Later(Pin<Box<dyn Future<Output = Outcome> + Send>>),
+    /// The same, for what may wait for memory that others wait for, too: it is not polled before every reply
+    /// before it has been written, and then until it is known. What it waits for is never its own for longer
+    /// than it takes to use it.
+    InTurn(Pin<Box<dyn Future<Output = Outcome> + Send>>),
 }
 
 impl fmt::Debug for Reply {
@@ -34,6 +41,7 @@ impl fmt::Debug for Reply {
         match self {
             Reply::Now(outcome) => write!(f, "Now({outcome:?})"),
             Reply::Later(_) => f.write_str("Later"),
+            Reply::InTurn(_) => f.write_str("InTurn"),
         }
     }
 }

@@ -24,8 +24,8 @@ use types::Mono;
 use crate::answer::{Outcome, Reply};
 use crate::context::Context;
 use crate::fetch_session::Sessions;
+use crate::memory::{HURRY_MS, Held};
 use crate::rejections::{Closing, Reason};
-use crate::request_memory::Held;
 
 pub(crate) use read::READ_BYTES;
 
@@ -85,13 +85,14 @@ pub(crate) async fn serve<E: Env>(
     let reading = read::read_loop(context.clone(), reader, peer, replies);
     let end = match race(writing.as_mut(), reading).await {
         Either::First(end) => end,
-        // What was asked before the client stopped asking is still answered.
-        Either::Second(End::Eof) => {
+        // What was asked before the client stopped asking is still answered, and so is what it asked before
+        // the request that is refused: it has been done, and would be done twice.
+        Either::Second(end) if end.lets_answers_go() => {
             let clock = context.env.clock();
             let patience = clock.sleep_until(clock.mono().after_ms(LAST_ANSWERS_MS));
             match race(writing, patience).await {
-                Either::First(end) => end,
-                Either::Second(()) => End::Eof,
+                Either::First(End::Eof) | Either::Second(()) => end,
+                Either::First(sooner) => sooner,
             }
         }
         Either::Second(end) => end,
@@ -115,6 +116,19 @@ enum End {
     Io(std::io::Error),
     /// We end it, for this reason.
     Closed(Closing),
+}
+
+impl End {
+    /// Whether answers that are under way are waited for. Not where others wait for what they hold.
+    fn lets_answers_go(&self) -> bool {
+        match self {
+            End::Eof => true,
+            End::Io(_) => false,
+            End::Closed(closing) => {
+                !matches!(closing.reason, Reason::RequestMemory | Reason::Internal)
+            }
+        }
+    }
 }
 
 async fn write_loop<E: Env>(
@@ -142,8 +156,10 @@ async fn write_loop<E: Env>(
         }
         let mut out: Vec<Bytes> = Vec::new();
         let mut close = None;
+        let mut room = Held::default();
         match resolve(&mut pending.reply).await {
             Outcome::Frame(chunks) => out = chunks,
+            Outcome::Large(chunks, held) => (out, room) = (chunks, held),
             Outcome::Nothing => {}
             Outcome::Close(reason) => close = Some(reason),
         }
@@ -160,6 +176,7 @@ async fn write_loop<E: Env>(
                     out.extend(chunks);
                     held.push(next);
                 }
+                Some(Outcome::Large(..)) => unreachable!("memory is waited for in turn"),
                 Some(Outcome::Nothing) => {}
                 Some(Outcome::Close(reason)) => close = Some(reason),
                 None => {
@@ -168,7 +185,9 @@ async fn write_loop<E: Env>(
                 }
             }
         }
-        if let Err(end) = write_all::<E>(&clock, &mut writer, out).await {
+        // Others wait for the last room: it is not for those who take their time.
+        let hurry = room.has_turn().then(|| clock.mono().after_ms(HURRY_MS));
+        if let Err(end) = write_all::<E>(&clock, &mut writer, out, hurry).await {
             return end;
         }
         if let Some(reason) = close {
@@ -181,12 +200,15 @@ async fn write_loop<E: Env>(
 async fn resolve(reply: &mut Reply) -> Outcome {
     match reply {
         Reply::Now(outcome) => std::mem::replace(outcome, Outcome::Nothing),
-        Reply::Later(future) => future.as_mut().await,
+        Reply::Later(future) | Reply::InTurn(future) => future.as_mut().await,
     }
 }
 
 /// The outcome of a reply if it is known now.
 async fn ready(reply: &mut Reply) -> Option<Outcome> {
+    if let Reply::InTurn(_) = reply {
+        return None;
+    }
     let mut resolving = pin!(resolve(reply));
     std::future::poll_fn(|cx| match resolving.as_mut().poll(cx) {
         Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
@@ -199,6 +221,7 @@ async fn write_all<E: Env>(
     clock: &E::Clock,
     writer: &mut (impl AsyncWrite + Unpin),
     mut chunks: Vec<Bytes>,
+    hurry: Option<Mono>,
 ) -> Result<(), End> {
     chunks.retain(|chunk| !chunk.is_empty());
     let mut first = 0;
@@ -209,11 +232,16 @@ async fn write_all<E: Env>(
             .take(64)
             .map(|chunk| std::io::IoSlice::new(chunk))
             .collect();
-        let deadline = clock.sleep_until(pace.deadline());
+        let deadline = pace.deadline();
+        let deadline = clock.sleep_until(hurry.map_or(deadline, |hurry| hurry.min(deadline)));
         let written = match race(writer.write_vectored(&slices), deadline).await {
             Either::First(Ok(0)) => return Err(End::Io(std::io::ErrorKind::WriteZero.into())),
             Either::First(Ok(written)) => written,
             Either::First(Err(error)) => return Err(End::Io(error)),
+            Either::Second(()) if hurry.is_some_and(|hurry| hurry <= clock.mono()) => {
+                let why = "an answer held the last room for answers for too long";
+                return Err(End::Closed(Closing::new(Reason::SlowReader, why)));
+            }
             Either::Second(()) if pace.is_enough(clock.mono()) => continue,
             Either::Second(()) => return Err(slow_reader()),
         };

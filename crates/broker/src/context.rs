@@ -10,9 +10,9 @@ use types::{LookupMap, TopicPartition};
 
 use crate::config::BrokerConfig;
 use crate::controller_host::ControllerHandle;
+use crate::memory::Memory;
 use crate::producer_ids::ProducerIds;
 use crate::rejections::Rejections;
-use crate::request_memory::RequestMemory;
 use crate::shard::ShardMessage;
 use crate::stopping::Stopping;
 use crate::view::View;
@@ -28,7 +28,9 @@ pub(crate) struct Context<E: Env> {
     pub producer_ids: ProducerIds,
     pub connection_slots: Arc<Semaphore>,
     pub fetch_session_slots: Arc<Semaphore>,
-    pub request_memory: RequestMemory,
+    pub request_memory: Memory,
+    /// Records that were read for answers and have not left.
+    pub answer_memory: Memory,
     /// What was refused, by reason.
     pub rejections: Arc<Rejections>,
     /// Whether the disk has too little room left for produce.

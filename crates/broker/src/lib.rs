@@ -20,11 +20,11 @@ pub mod config;
 pub mod node;
 
 mod listener;
+mod memory;
 
 mod connection;
 
 mod rejections;
-mod request_memory;
 
 mod answer;
 mod dispatch;

@@ -1,4 +1,5 @@
-//! How many bytes of requests the node holds, by what has come and never by what was promised.
+//! How many bytes of requests the node holds, by what has come and never by what was promised; and how many
+//! bytes of records it has read for answers that have not left.
 //!
 //! A large request is counted as it grows, so eight bytes that announce 100 MiB hold eight bytes. That alone
 //! would let half requests lock each other out: six of them have taken everything, each needs more, and
@@ -9,20 +10,27 @@
 //! Small requests have a part of their own and are counted once they are complete: heartbeats, fetches and
 //! metadata go on however many large requests wait for room.
 //!
-//! The room before: `connection`.
+//! Answers are counted whole, before anything is read for them, and held until they are written. Who takes them
+//! slowly may keep his room for long, so what was said of half requests goes for them: while there is no room,
+//! one answer at a time is read all the same, and has to leave in a hurry.
+//!
+//! The rooms before: `connection`, `api/fetch`.
 
 use std::sync::Arc;
 
 use env::{Either, race};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// How long what goes on without room may take until it has left.
+pub(crate) const HURRY_MS: i64 = 30_000;
+
 /// Bytes are counted in units of so many.
 const UNIT_BYTES: usize = 64;
 /// The part of the limit that is kept for small requests: one in so many.
 const SMALL_PART: usize = 8;
 
-/// The memory of all requests that are being read or served.
-pub(crate) struct RequestMemory {
+/// The memory of all requests that are being read or served, or of all answers that are being written.
+pub(crate) struct Memory {
     small: Pool,
     large: Pool,
     turn: Arc<Semaphore>,
@@ -35,8 +43,8 @@ struct Pool {
     capacity: usize,
 }
 
-/// What one request holds. Given back when it is dropped.
-#[derive(Default)]
+/// What one request or answer holds. Given back when it is dropped.
+#[derive(Debug, Default)]
 pub(crate) struct Held {
     room: Option<OwnedSemaphorePermit>,
     turn: Option<OwnedSemaphorePermit>,
@@ -55,12 +63,12 @@ pub(crate) enum Grown {
     Closed,
 }
 
-impl RequestMemory {
+impl Memory {
     /// Room for `bytes` of requests, of which those up to `small_bytes_max` have a part of their own.
-    pub fn new(bytes: usize, small_bytes_max: usize) -> RequestMemory {
+    pub fn new(bytes: usize, small_bytes_max: usize) -> Memory {
         let units = (bytes / UNIT_BYTES).clamp(2, Semaphore::MAX_PERMITS);
         let small = (units / SMALL_PART).max(1);
-        RequestMemory {
+        Memory {
             small: Pool::new(small),
             large: Pool::new(units - small),
             turn: Arc::new(Semaphore::new(1)),
@@ -81,6 +89,21 @@ impl RequestMemory {
             room: Some(room),
             turn: None,
         })
+    }
+
+    /// Holds an answer of `bytes`, of which nothing has been read yet; `None` if the node is going down.
+    pub async fn hold_answer(&self, bytes: usize) -> Option<Held> {
+        if bytes == 0 {
+            return Some(Held::default());
+        }
+        if self.is_small(bytes) {
+            return self.hold(bytes).await;
+        }
+        let mut held = Held::default();
+        match self.grow(&mut held, bytes).await {
+            Grown::AtOnce | Grown::Waited | Grown::Hurry => Some(held),
+            Grown::Closed => None,
+        }
     }
 
     /// Has a large request hold `bytes`, if it does not hold as many already.
@@ -147,13 +170,13 @@ mod tests {
 
     use super::*;
 
-    fn grow(memory: &RequestMemory, held: &mut Held, bytes: usize) -> Option<Grown> {
+    fn grow(memory: &Memory, held: &mut Held, bytes: usize) -> Option<Grown> {
         memory.grow(held, bytes).now_or_never()
     }
 
     #[test]
     fn half_requests_that_hold_everything_do_not_lock_each_other_out() {
-        let memory = RequestMemory::new(64 * UNIT_BYTES, 0);
+        let memory = Memory::new(64 * UNIT_BYTES, 0);
         let capacity = memory.large.capacity * UNIT_BYTES;
         let (mut a, mut b) = (Held::default(), Held::default());
         assert_eq!(grow(&memory, &mut a, capacity / 2), Some(Grown::AtOnce));
@@ -168,7 +191,7 @@ mod tests {
 
     #[test]
     fn small_requests_have_room_while_large_ones_have_none() {
-        let memory = RequestMemory::new(64 * UNIT_BYTES, UNIT_BYTES);
+        let memory = Memory::new(64 * UNIT_BYTES, UNIT_BYTES);
         let mut large = Held::default();
         assert_eq!(grow(&memory, &mut large, 1 << 20), Some(Grown::AtOnce));
         let held: Vec<_> = (0..memory.small.capacity)
@@ -182,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_is_held_is_what_has_come() {
-        let memory = RequestMemory::new(64 * UNIT_BYTES, 0);
+        let memory = Memory::new(64 * UNIT_BYTES, 0);
         let mut held = Held::default();
         assert_eq!(grow(&memory, &mut held, 8), Some(Grown::AtOnce));
         let free = memory.large.free.available_permits();

@@ -22,12 +22,12 @@ use crate::context::Context;
 use crate::controller_host::{ControllerError, ControllerHandle, ControllerHost, ControllerParts};
 use crate::disk_watch;
 use crate::listener::{self, PerAddress};
+use crate::memory::Memory;
 use crate::producer_ids::ProducerIds;
 use crate::publish::Publisher;
 use crate::quorum_state::QuorumStateFile;
 use crate::registration;
 use crate::rejections::{self, Rejections};
-use crate::request_memory::RequestMemory;
 use crate::shard::{OPENS_MAX, Shard, ShardConfig, ShardMessage, Tally, open_or_create, say};
 use crate::stopping::{Stop, stop};
 use crate::view::View;
@@ -233,7 +233,9 @@ impl<E: Env> Node<E> {
                 limits.connections_max.min(Semaphore::MAX_PERMITS),
             )),
             fetch_session_slots: Arc::new(Semaphore::new(limits.fetch_sessions_max)),
-            request_memory: RequestMemory::new(limits.queued_request_bytes_max, READ_BYTES),
+            request_memory: Memory::new(limits.queued_request_bytes_max, READ_BYTES),
+            // What the machine has for requests it has once more for answers.
+            answer_memory: Memory::new(limits.queued_request_bytes_max, READ_BYTES),
             rejections: rejections.clone(),
             disk_low,
             stopping,

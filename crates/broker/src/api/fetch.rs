@@ -19,8 +19,9 @@ use types::{ErrorCode, LeaderEpoch, PartitionIndex, TopicPartition, Uuid};
 
 use self::long_poll::Poll;
 use super::Call;
-use crate::answer::Reply;
+use crate::answer::{Outcome, Reply};
 use crate::fetch_session::{Answered, Kind, Wanted};
+use crate::rejections::Closing;
 use crate::shard::{FetchAnswer, Isolation, ShardMessage, read_error};
 
 pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: FetchRequest) -> Reply {
@@ -94,10 +95,16 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: FetchRequest) -> 
         may_wait: request.max_wait_ms > 0,
         wanted,
     };
-    call.to.later(async move {
-        let answers = poll.run().await;
-        respond(kind, answers)
-    })
+    let to = call.to;
+    Reply::InTurn(Box::pin(async move {
+        let Some((answers, held)) = poll.run().await else {
+            return Outcome::Close(Closing::internal("the node is going down"));
+        };
+        match to.frame(&respond(kind, answers)) {
+            Outcome::Frame(chunks) => Outcome::Large(chunks, held),
+            other => other,
+        }
+    }))
 }
 
 impl<E: Env> Poll<E> {

@@ -3,7 +3,7 @@
 //! A client may be silent between requests for `connections.max.idle.ms`. Once the first byte of a request
 //! is there it has to come: its head within [`HEAD_MS`], the rest at [`BYTES_PER_SECOND_MIN`] or more in
 //! every interval of [`INTERVAL_MS`] after the first. Buffers grow with what has come, and so does what is
-//! held of the node's memory for requests ([`RequestMemory`]).
+//! held of the node's memory for requests ([`Memory`]).
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use super::{End, Peer, Pending};
 use crate::answer::{Outcome, Reply};
 use crate::context::Context;
 use crate::dispatch;
+use crate::memory::{Grown, HURRY_MS, Held, Memory};
 use crate::rejections::{Closing, Reason};
-use crate::request_memory::{Grown, Held, RequestMemory};
 
 /// Bytes asked of the socket at a time, at least. A request up to this size is small.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
@@ -32,8 +32,6 @@ const INTERVAL_MS: i64 = 10_000;
 const BYTES_PER_SECOND_MIN: usize = 10 * 1024;
 /// The same for a request that goes on although there is no room, after [`INTERVAL_MS`].
 const BYTES_PER_SECOND_IN_A_HURRY: usize = 1024 * 1024;
-/// How long such a request may take until its answer has left.
-const HURRY_MS: i64 = 30_000;
 /// One connection's requests may hold this part of what all may: one in so many.
 const OWN_PART: usize = 4;
 /// Bytes of answers that wait to be written, before further requests are taken up.
@@ -157,7 +155,7 @@ impl<E: Env> Frames<E> {
     }
 
     /// The frame that has begun, without its size, and what it holds.
-    async fn body(&mut self, size: usize, memory: &RequestMemory) -> Result<(Bytes, Held), End> {
+    async fn body(&mut self, size: usize, memory: &Memory) -> Result<(Bytes, Held), End> {
         let whole = 4 + size;
         let mut held = Held::default();
         let mut pace = Pace::begin(self.clock.mono(), self.buffer.len());
@@ -192,7 +190,7 @@ impl<E: Env> Frames<E> {
     async fn hold(
         &mut self,
         held: &mut Held,
-        memory: &RequestMemory,
+        memory: &Memory,
         whole: usize,
         pace: &mut Pace,
     ) -> Result<(), End> {

@@ -7,6 +7,7 @@ extern crate ottla_broker as broker;
 mod machine;
 mod site;
 
+mod answers;
 mod auto_create;
 mod bad_input;
 mod connections;

@@ -159,6 +159,17 @@ impl Receiving {
     }
 }
 
+impl Receiving {
+    /// The same, if they come within `ms`.
+    pub async fn takes_within(&mut self, env: &SimEnv, bytes: usize, ms: i64) -> bool {
+        let until = env.clock().sleep_until(env.clock().mono().after_ms(ms));
+        match race(self.takes(bytes), until).await {
+            Either::First(any) => any,
+            Either::Second(()) => false,
+        }
+    }
+}
+
 /// The sending half.
 pub struct Sending(Writer);
 

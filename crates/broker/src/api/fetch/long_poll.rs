@@ -5,14 +5,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use env::{Clock, Either, Env, race};
+use env::{Clock, Disk, Either, Env, race};
 use protocol::fetch_response::PartitionData;
+use storage::read::ReadPlan;
 use tokio::sync::{Notify, oneshot};
 use types::{ErrorCode, Mono, Offset, PartitionIndex, TopicPartition};
 
 use crate::api::epoch_if_known;
 use crate::context::Context;
 use crate::fetch_session::Wanted;
+use crate::memory::Held;
 use crate::shard::{Fetch, FetchAnswer, FetchPartition, Isolation, ShardMessage};
 
 /// A fetch that may wait.
@@ -29,20 +31,19 @@ pub(super) struct Poll<E: Env> {
 }
 
 impl<E: Env> Poll<E> {
-    /// Waits, and reads.
-    pub(super) async fn run(self) -> Vec<(Wanted, PartitionData)> {
+    /// Waits, and reads. Gives what was read, and the memory that it holds; nothing if the node is going down.
+    pub(super) async fn run(self) -> Option<(Vec<(Wanted, PartitionData)>, Held)> {
         let waiter = Arc::new(Notify::new());
         let answers = loop {
             let answers = self.ask(&waiter).await;
-            let bytes: usize = answers
-                .iter()
-                .filter_map(|a| a.plan.as_ref())
-                .map(|plan| plan.size_hint())
-                .sum();
             let urgent = answers
                 .iter()
                 .any(|a| !a.error.is_none() || a.diverging.is_some());
-            if !self.may_wait || self.wanted.is_empty() || urgent || bytes >= self.bytes_min {
+            if !self.may_wait
+                || self.wanted.is_empty()
+                || urgent
+                || bytes(&answers) >= self.bytes_min
+            {
                 break answers;
             }
             let sleep = self.context.env.clock().sleep_until(self.deadline);
@@ -52,7 +53,12 @@ impl<E: Env> Poll<E> {
             }
         };
         drop(waiter);
-        self.read(answers).await
+        let held = self
+            .context
+            .answer_memory
+            .hold_answer(bytes(&answers))
+            .await?;
+        Some((self.read(answers).await, held))
     }
 
     /// Asks every shard concerned, one after another, so that the byte limit is kept over all of them.
@@ -123,11 +129,7 @@ impl<E: Env> Poll<E> {
                     .map(|index| FetchAnswer::failed(index, ErrorCode::NOT_LEADER_OR_FOLLOWER))
                     .collect()
             });
-            let read: usize = batch
-                .iter()
-                .filter_map(|a| a.plan.as_ref())
-                .map(|plan| plan.size_hint())
-                .sum();
+            let read = bytes(&batch);
             left = left.saturating_sub(read);
             min_one &= read == 0;
             answers.extend(batch);
@@ -136,4 +138,10 @@ impl<E: Env> Poll<E> {
         answers.sort_by_key(|answer| (nowhere.contains(&answer.index), answer.index));
         answers
     }
+}
+
+/// Bytes that are to be read, at most.
+fn bytes<D: Disk>(answers: &[FetchAnswer<D>]) -> usize {
+    let plans = answers.iter().filter_map(|answer| answer.plan.as_ref());
+    plans.map(ReadPlan::size_hint).sum()
 }
