@@ -11,6 +11,10 @@ use protocol::Str;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use types::{ErrorCode, Uuid};
 
+/// Sessions of one connection. Clients have one; whoever opens more loses the one that was not used for longest, and
+/// cannot have those of all others.
+const SESSIONS_MAX: usize = 8;
+
 /// What a request says of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
@@ -67,7 +71,8 @@ pub(crate) struct Session {
 /// The sessions of one connection.
 pub(crate) struct Sessions {
     slots: Arc<Semaphore>,
-    open: BTreeMap<i32, Arc<Mutex<Session>>>,
+    /// By id, the one that was used last at the end.
+    open: Vec<(i32, Arc<Mutex<Session>>)>,
 }
 
 /// How a fetch is to be answered.
@@ -95,8 +100,14 @@ impl Sessions {
     pub fn new(slots: Arc<Semaphore>) -> Sessions {
         Sessions {
             slots,
-            open: BTreeMap::new(),
+            open: Vec::new(),
         }
+    }
+
+    /// Takes a session out.
+    fn take(&mut self, id: i32) -> Option<Arc<Mutex<Session>>> {
+        let at = self.open.iter().position(|(open, _)| *open == id)?;
+        Some(self.open.remove(at).1)
     }
 
     /// Finds or opens the session that a request asks for, and brings it up to date. Gives the
@@ -116,15 +127,18 @@ impl Sessions {
     ) -> Result<(Kind, Vec<Wanted>), ErrorCode> {
         if epoch <= 0 {
             // -1 closes a session and 0 opens one; both replace the one named.
-            self.open.remove(&session_id);
+            self.take(session_id);
             if epoch < 0 {
                 return Ok((Kind::Full, wanted));
+            }
+            if self.open.len() >= SESSIONS_MAX {
+                self.open.remove(0);
             }
             let Ok(slot) = self.slots.clone().try_acquire_owned() else {
                 return Ok((Kind::Full, wanted));
             };
             let mut id = fresh_id();
-            while id <= 0 || self.open.contains_key(&id) {
+            while id <= 0 || self.open.iter().any(|(open, _)| *open == id) {
                 id = id.wrapping_add(1).max(1);
             }
             let mut session = Session {
@@ -140,14 +154,13 @@ impl Sessions {
                 session.want(wanted.clone());
             }
             let session = Arc::new(Mutex::new(session));
-            self.open.insert(id, session.clone());
+            self.open.push((id, session.clone()));
             return Ok((Kind::Opened(session), wanted));
         }
         let session = self
-            .open
-            .get(&session_id)
-            .ok_or(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)?
-            .clone();
+            .take(session_id)
+            .ok_or(ErrorCode::FETCH_SESSION_ID_NOT_FOUND)?;
+        self.open.push((session_id, session.clone()));
         let order = {
             let mut session = session
                 .lock()
@@ -181,12 +194,15 @@ impl Session {
         self.id
     }
 
-    fn want(&mut self, wanted: Wanted) {
-        let key = Key::of(&wanted);
-        if let Some(cached) = self.partitions.get_mut(&key) {
+    fn want(&mut self, mut wanted: Wanted) {
+        if let Some(cached) = self.partitions.get_mut(&Key::of(&wanted)) {
+            wanted.topic = cached.wanted.topic.clone();
             cached.wanted = wanted;
             return;
         }
+        // The name lies in the request's frame, which would stay as long as the session.
+        wanted.topic = wanted.topic.detached();
+        let key = Key::of(&wanted);
         let turn = self.next_turn;
         self.next_turn += 1;
         self.turns.insert(turn, key.clone());
@@ -302,6 +318,41 @@ mod tests {
             .unwrap_or_else(|_| panic!("the session goes on"));
         assert_eq!(partitions(&order), [1, 0]);
         assert_eq!(order[0].fetch_offset, 9);
+    }
+
+    #[test]
+    fn a_session_keeps_no_frame() {
+        let frame = bytes::Bytes::from(vec![b't'; 100]);
+        let topic = || Str::from_utf8(frame.slice(..1)).unwrap();
+        let of_frame = |fetch_offset| Wanted {
+            topic: topic(),
+            ..wanted(0, fetch_offset)
+        };
+        let mut sessions = Sessions::new(Arc::new(Semaphore::new(1)));
+        let opened = sessions.begin(0, 0, false, vec![of_frame(0)], vec![], || 1);
+        assert!(opened.is_ok());
+        drop(opened);
+        let (_, order) = sessions
+            .begin(1, 1, false, vec![of_frame(5)], vec![], || 0)
+            .unwrap_or_else(|_| panic!("the session goes on"));
+        assert_eq!(order[0].fetch_offset, 5);
+        assert!(frame.is_unique(), "the session holds its frame");
+    }
+
+    #[test]
+    fn a_connection_has_a_few_sessions() {
+        let slots = Arc::new(Semaphore::new(100));
+        let mut sessions = Sessions::new(slots.clone());
+        for id in 1..=50 {
+            let opened = sessions.begin(0, 0, false, vec![wanted(0, 0)], vec![], || id);
+            assert!(matches!(opened, Ok((Kind::Opened(_), _))));
+            // The first is in use all the time.
+            assert!(sessions.begin(1, id, false, vec![], vec![], || 0).is_ok());
+        }
+        assert_eq!(slots.available_permits(), 100 - SESSIONS_MAX);
+        let known =
+            (2..=50).filter(|id| sessions.begin(*id, 1, false, vec![], vec![], || 0).is_ok());
+        assert_eq!(known.count(), SESSIONS_MAX - 1);
     }
 
     #[test]
