@@ -264,7 +264,9 @@ impl Replica {
         if !self.is_offline() {
             self.role = Role::Idle;
             self.in_sync = InSync::default();
-            self.refuse_all(ErrorCode::NOT_LEADER_OR_FOLLOWER, out);
+            // What waits is in the log, and whoever closes it writes and syncs it: nobody is told that it is
+            // not there.
+            self.refuse_all(ErrorCode::REQUEST_TIMED_OUT, out);
         }
     }
 
