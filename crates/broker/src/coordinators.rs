@@ -22,9 +22,23 @@ impl Asked {
     pub async fn answer(self) -> group::Response {
         let answer = match self.answer {
             Err(error) => Err(error),
-            Ok(waiting) => waiting.await.unwrap_or(Err(ErrorCode::NOT_COORDINATOR)),
+            Ok(waiting) => waiting
+                .await
+                .unwrap_or_else(|_| Err(unanswered(&self.request))),
         };
         answer.unwrap_or_else(|error| self.request.refuse(error))
+    }
+}
+
+/// What is said when a coordinator has taken a request and will not answer it. What the request wanted done may
+/// be done: its records may be in the log.
+fn unanswered(request: &group::Request) -> ErrorCode {
+    match request {
+        group::Request::OffsetCommit { .. }
+        | group::Request::OffsetDelete { .. }
+        | group::Request::DeleteGroup { .. }
+        | group::Request::DeleteTopics { .. } => ErrorCode::REQUEST_TIMED_OUT,
+        _ => ErrorCode::NOT_COORDINATOR,
     }
 }
 

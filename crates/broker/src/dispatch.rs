@@ -14,6 +14,7 @@ use crate::answer::{Outcome, Reply, Responder};
 use crate::api::{self, Call};
 use crate::connection::Peer;
 use crate::context::Context;
+use crate::memory::Held;
 use crate::rejections::{Closing, Reason};
 
 /// An API that this node serves.
@@ -97,12 +98,13 @@ fn close(reason: Reason, detail: impl Into<String>) -> Reply {
     Reply::Now(Outcome::Close(Closing::new(reason, detail)))
 }
 
-/// Hands a frame (without its size) to its handler. When this returns, the request has its place in
+/// Hands a frame (without its size), and what it holds, to its handler. When this returns, the request has its place in
 /// every queue it needs.
 pub(crate) async fn dispatch<E: Env>(
     context: &Arc<Context<E>>,
     peer: &mut Peer,
     frame: Bytes,
+    held: &mut Held,
 ) -> Reply {
     // Key, version and correlation id come first in every header, whatever its version.
     if frame.len() < 8 {
@@ -143,6 +145,7 @@ pub(crate) async fn dispatch<E: Env>(
         context,
         peer,
         client_id: header.client_id,
+        held,
         to,
     };
     route(call, reader).await

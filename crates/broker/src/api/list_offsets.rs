@@ -42,10 +42,11 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: ListOffsetsReques
             name: topic.name.clone(),
             ..Default::default()
         };
+        let mut answered = BTreeSet::new();
         for partition in &topic.partitions {
             let index = partition.partition_index;
             let is_twice = twice.contains(&(topic.name.clone(), index));
-            if is_twice && out.partitions.iter().any(|p| p.partition_index == index) {
+            if is_twice && !answered.insert(index) {
                 // Asked twice, answered once.
                 continue;
             }

@@ -32,6 +32,8 @@ mod repeats;
 pub(crate) mod sasl;
 pub(crate) mod topics;
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use env::Env;
@@ -41,12 +43,15 @@ use types::LeaderEpoch;
 use crate::answer::Responder;
 use crate::connection::Peer;
 use crate::context::Context;
+use crate::memory::Held;
 
 /// A request being handled.
 pub(crate) struct Call<'a, E: Env> {
     pub context: &'a Arc<Context<E>>,
     pub peer: &'a mut Peer,
     pub client_id: Option<Str>,
+    /// The node's memory that its frame holds. It stays until the answer has left, whoever takes it.
+    pub held: &'a mut Held,
     pub to: Responder,
 }
 
@@ -59,6 +64,28 @@ impl<E: Env> Call<'_, E> {
             None => {
                 let port = self.context.bound_ports[self.peer.listener];
                 (Str::from(self.peer.local.ip().to_string()), i32::from(port))
+            }
+        }
+    }
+}
+
+/// Adds `more` to `topics`: what has the key of something that is there is merged into the first of it.
+fn extend<T, K: Ord>(
+    topics: &mut Vec<T>,
+    more: Vec<T>,
+    key: impl Fn(&T) -> K,
+    merge: impl Fn(&mut T, T),
+) {
+    let mut places = BTreeMap::new();
+    for (place, topic) in topics.iter().enumerate() {
+        places.entry(key(topic)).or_insert(place);
+    }
+    for topic in more {
+        match places.entry(key(&topic)) {
+            Entry::Occupied(place) => merge(&mut topics[*place.get()], topic),
+            Entry::Vacant(place) => {
+                place.insert(topics.len());
+                topics.push(topic);
             }
         }
     }

@@ -73,17 +73,11 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, mut request: OffsetCommitR
             unreachable!("a commit is answered with a commit")
         };
         // Kafka's order: what does not exist comes first.
-        let mut topics = refused;
-        for topic in std::mem::take(&mut response.topics) {
-            let same = topics
-                .iter_mut()
-                .find(|t| t.name == topic.name && t.topic_id == topic.topic_id);
-            match same {
-                Some(refused) => refused.partitions.extend(topic.partitions),
-                None => topics.push(topic),
-            }
-        }
-        response.topics = topics;
+        let known = std::mem::replace(&mut response.topics, refused);
+        let key = |topic: &OffsetCommitResponseTopic| (topic.name.clone(), topic.topic_id);
+        super::extend(&mut response.topics, known, key, |topic, known| {
+            topic.partitions.extend(known.partitions);
+        });
         response
     })
 }

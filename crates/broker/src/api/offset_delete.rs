@@ -44,16 +44,10 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, mut request: OffsetDeleteR
             unreachable!("a deletion is answered with a deletion")
         };
         if response.error_code == 0 {
-            for topic in refused {
-                match response
-                    .topics
-                    .iter_mut()
-                    .find(|known| known.name == topic.name)
-                {
-                    Some(known) => known.partitions.extend(topic.partitions),
-                    None => response.topics.push(topic),
-                }
-            }
+            let key = |topic: &OffsetDeleteResponseTopic| topic.name.clone();
+            super::extend(&mut response.topics, refused, key, |known, topic| {
+                known.partitions.extend(topic.partitions);
+            });
         }
         response
     })

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::Arc;
 
 use env::{Clock, Env};
 use futures_util::future::join_all;
@@ -94,6 +95,7 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: ProduceRequest) -
             response.responses.push(topic_response);
         }
     }
+    let held = Arc::new(std::mem::take(call.held));
     let mut waiting = Vec::new();
     for (shard, batches) in context.by_shard(accepted, |(partition, _)| *partition) {
         let (reply, answers) = oneshot::channel();
@@ -102,16 +104,21 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: ProduceRequest) -
             acks: acks.expect("batches are accepted only with valid acks"),
             timeout_ms: request.timeout_ms,
             batches,
+            held: held.clone(),
             reply,
         });
-        // A shard that is gone drops the reply channel, which reads as "not the leader".
-        let _ = context.shards[shard].send(message).await;
-        waiting.push(async move { (partitions, answers.await) });
+        let is_taken = context.shards[shard].send(message).await.is_ok();
+        waiting.push(async move { (partitions, is_taken, answers.await.ok()) });
     }
     let to = call.to;
     let finish = async move {
-        for (partitions, answers) in join_all(waiting).await {
-            let answers = answers.unwrap_or_else(|_| gone(partitions));
+        // The answer's names lie in the request's frame.
+        let _held = held;
+        for (partitions, is_taken, answers) in join_all(waiting).await {
+            let Some(answers) = came_of(partitions, is_taken, answers) else {
+                let why = "a shard is gone, and nobody knows what became of a batch";
+                return Outcome::Close(Closing::internal(why));
+            };
             for answer in answers {
                 let mut place = places.get(&answer.partition);
                 if types::mutant!("WIR-07") {
@@ -231,18 +238,26 @@ fn refused(rejection: records::Rejection) -> Refusal {
     }
 }
 
-fn gone(partitions: Vec<TopicPartition>) -> Vec<ProduceAnswer> {
-    partitions
-        .into_iter()
-        .map(|partition| ProduceAnswer {
-            partition,
-            error: ErrorCode::NOT_LEADER_OR_FOLLOWER,
-            message: None,
-            base_offset: types::Offset(-1),
-            log_append_time: TimestampMs::NONE,
-            log_start: types::Offset(-1),
-        })
-        .collect()
+/// What came of the batches that a shard was sent. Those that it did not take are not appended, and the client is
+/// told. Of those that it took and said nothing of nobody knows; every code would say that they are appended or
+/// that they are not, and only a connection that ends says neither.
+fn came_of(
+    partitions: Vec<TopicPartition>,
+    is_taken: bool,
+    answers: Option<Vec<ProduceAnswer>>,
+) -> Option<Vec<ProduceAnswer>> {
+    let not_taken = |partition| ProduceAnswer {
+        partition,
+        error: ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        message: None,
+        base_offset: types::Offset(-1),
+        log_append_time: TimestampMs::NONE,
+        log_start: types::Offset(-1),
+    };
+    match answers {
+        None if !is_taken => Some(partitions.into_iter().map(not_taken).collect()),
+        answers => answers,
+    }
 }
 
 fn place_answer(out: &mut PartitionProduceResponse, answer: ProduceAnswer) {
@@ -251,4 +266,25 @@ fn place_answer(out: &mut PartitionProduceResponse, answer: ProduceAnswer) {
     out.base_offset = answer.base_offset.0;
     out.log_append_time_ms = answer.log_append_time.0;
     out.log_start_offset = answer.log_start.0;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_knows_is_not_said() {
+        let partition = TopicPartition {
+            topic_id: types::Uuid::ZERO,
+            partition: PartitionIndex(0),
+        };
+        let refused = came_of(vec![partition], false, None).expect("nothing was appended");
+        assert_eq!(refused.len(), 1);
+        assert_eq!(refused[0].error, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        assert_eq!(came_of(vec![partition], true, None), None);
+        assert_eq!(
+            came_of(vec![partition], true, Some(refused.clone())),
+            Some(refused)
+        );
+    }
 }

@@ -85,11 +85,12 @@ pub(super) async fn read_loop<E: Env>(
             Err(end) => return end,
         };
         let own = requests.take(size).await;
-        let (frame, held) = match frames.body(size, &context.request_memory).await {
+        let (frame, mut held) = match frames.body(size, &context.request_memory).await {
             Ok(frame) => frame,
             Err(end) => return end,
         };
-        let reply = match dispatch::dispatch(&context, &mut peer, frame).await {
+        let has_turn = held.has_turn();
+        let reply = match dispatch::dispatch(&context, &mut peer, frame, &mut held).await {
             Reply::Now(Outcome::Close(closing)) => return End::Closed(closing),
             Reply::Now(Outcome::Nothing) => continue,
             reply => reply,
@@ -100,7 +101,6 @@ pub(super) async fn read_loop<E: Env>(
             }
             _ => None,
         };
-        let has_turn = held.has_turn();
         let pending = Pending {
             reply,
             _held: (held, own, answer),

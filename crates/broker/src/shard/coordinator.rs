@@ -10,12 +10,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use env::{Disk, Entropy, Env};
 use group::{GroupConfig, GroupCoordinator, Record, Request, Response};
+use partition::Fence;
 use records::{BatchBuilder, BatchHeader, Codec, Validated};
 use state_machine::{Decision, KeyValue, LogRecord, StateMachine, Ticket};
 use storage::error::ReadError;
 use storage::read::ReadPlan;
 use tokio::sync::oneshot;
 use types::{ErrorCode, LookupMap, Mono, NextOffset, Now, Offset, TimestampMs, TopicPartition};
+
+use super::work::RETRY_MS;
 
 /// What the group machine decided.
 pub(crate) type GroupDecision = Decision<Record, Response>;
@@ -24,6 +27,8 @@ type Answer = oneshot::Sender<Result<Response, ErrorCode>>;
 
 /// Bytes read at a time while replaying.
 pub(crate) const REPLAY_BYTES: usize = 1024 * 1024;
+/// How often the wait between two attempts to read a log is doubled: to a minute.
+const REST_DOUBLED_MAX: u32 = 7;
 /// Bytes that a batch of group records may unpack to.
 const DECOMPRESSED_BYTES_MAX: usize = 128 * 1024 * 1024;
 
@@ -39,6 +44,8 @@ enum State {
 /// A step of a replay.
 pub(crate) struct Replayed {
     machine: Box<GroupCoordinator>,
+    /// Which replay it is.
+    id: Fence,
     /// Everything below has been replayed.
     pub at: Offset,
     error: Option<String>,
@@ -55,6 +62,10 @@ pub(crate) struct Coordinator {
     parked: BTreeMap<NextOffset, Vec<(Ticket, Response)>>,
     /// The timer that is set, so that it is set once.
     timer: Option<Mono>,
+    /// The replay that counts. A step of another one may still be under way.
+    replay: Option<Fence>,
+    /// How many replays in a row have failed.
+    failures: u32,
 }
 
 impl Coordinator {
@@ -76,21 +87,37 @@ impl Coordinator {
             next_ticket: 0,
             parked: BTreeMap::new(),
             timer: None,
+            replay: None,
+            failures: 0,
         }
     }
 
-    /// A machine to be fed from the log, from `start` on.
-    pub fn begin_loading(&mut self, start: Offset) -> Replayed {
+    /// A machine to be fed from the log, from `start` on. No other replay is called `id`.
+    pub fn begin_loading(&mut self, id: Fence, start: Offset) -> Replayed {
         self.state = State::Loading;
+        self.replay = Some(id);
         Replayed {
             machine: Box::new((self.fresh)()),
+            id,
             at: start,
             error: None,
         }
     }
 
+    /// Whether this is the replay that was begun last, and has not ended.
+    pub fn awaits(&self, replayed: &Replayed) -> bool {
+        self.replay == Some(replayed.id)
+    }
+
+    /// How long to wait before the log that could not be read is read again, if it could not.
+    pub fn rest_ms(&self) -> Option<i64> {
+        let rest = RETRY_MS << self.failures.min(REST_DOUBLED_MAX);
+        self.has_failed().then_some(rest)
+    }
+
     /// The log has been replayed, or cannot be.
     pub fn loaded(&mut self, now: Now, outcome: Replayed) -> Option<GroupDecision> {
+        self.replay = None;
         if let Some(reason) = outcome.error.filter(|_| !types::mutant!("GRP-08")) {
             tracing::error!(
                 partition = self.partition.partition.0,
@@ -98,8 +125,10 @@ impl Coordinator {
                 "a group coordinator cannot read its log"
             );
             self.state = State::Failed(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+            self.failures += 1;
             return None;
         }
+        self.failures = 0;
         let groups = outcome.machine.groups().len();
         let partition = self.partition.partition.0;
         if groups > 0 {
@@ -246,12 +275,13 @@ impl Coordinator {
         matches!(self.state, State::Failed(_))
     }
 
-    /// Nothing that waits will come to pass: everybody is told, and the machine is thrown away.
+    /// Nothing that waits will be answered: everybody is told, and the machine is thrown away.
     pub fn fail(&mut self, error: ErrorCode) {
         self.parked.clear();
-        // Dropping the senders tells the waiting: not the coordinator (any more).
+        // Dropping the senders tells the waiting that nobody knows: what was decided may be in the log.
         self.waiting = LookupMap::new();
         self.timer = None;
+        self.replay = None;
         self.state = State::Failed(error);
     }
 }

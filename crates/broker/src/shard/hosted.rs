@@ -41,9 +41,9 @@ pub(crate) struct Hosted<E: Env> {
     install: Install,
     replica: Replica,
     log: Log<E::Disk>,
-    /// Whether a job of this log is under way. One at a time.
     /// Whether `flush.ms` runs for records that nobody waits to see synced.
     flush_due: bool,
+    /// Whether a job of this log is under way. One at a time.
     writing: bool,
     /// Whether a sync of this log is under way. One at a time, maybe beside a job.
     syncing: bool,
@@ -59,7 +59,6 @@ pub(crate) struct Hosted<E: Env> {
     answered: NextOffset,
     /// The log's incarnation that completions must name.
     fence: Fence,
-    /// A start of the log that is to be made durable, and whether it is part of the job under way.
     /// Fetches that wait for something new here.
     waiters: Vec<Weak<Notify>>,
     /// The group coordinator, on partitions of `__consumer_offsets`.
@@ -745,13 +744,18 @@ impl<E: Env> Hosted<E> {
     /// Starts the replay of a coordinator's log.
     pub fn start_replay(&mut self, work: &mut Work<E>) -> Option<JobFuture<E>> {
         let start = self.replica.log_start();
-        let replayed = self.coordinator.as_mut()?.begin_loading(start);
+        let id = work.next_fence();
+        let replayed = self.coordinator.as_mut()?.begin_loading(id, start);
         self.replayed(work, replayed)
     }
 
     /// A step of the replay has ended; gives the next one. Nobody but the coordinator writes here, so the
     /// log does not grow meanwhile.
     pub fn replayed(&mut self, work: &mut Work<E>, replayed: Replayed) -> Option<JobFuture<E>> {
+        if !self.coordinator.as_ref()?.awaits(&replayed) {
+            // Begun before this log was opened, or before the coordinator failed.
+            return None;
+        }
         let end = self.replica.log_end();
         if !replayed.has_failed() && replayed.at.is_before(end) {
             match self.log.read(replayed.at, end, REPLAY_BYTES, true) {
@@ -772,6 +776,10 @@ impl<E: Env> Hosted<E> {
         let decision = coordinator.loaded(work.now(), replayed);
         if let Some(groups) = coordinator.groups() {
             work.tally += Tally::of_coordinator(groups);
+        }
+        if let Some(rest) = coordinator.rest_ms() {
+            let at = work.now().mono.after_ms(rest);
+            work.timers.add(at, Timer::Coordinator(self.partition));
         }
         if let Some(decision) = decision {
             self.commit(work, decision);

@@ -1,12 +1,13 @@
 //! What a shard is told and asked.
 //!
 //! One message carries the share of a request that concerns one shard; the handler in `api` splits and
-//! merges. Every question has a reply channel; a shard that stops drops it, which the handler reads as
-//! "not the leader here any more".
+//! merges. Every question has a reply channel. A shard that stops drops it: who only asked reads that as "not the
+//! leader here any more", and who wanted something done does not know whether it was.
 
 use std::sync::{Arc, Weak};
 
 use super::recovery::Tally;
+use crate::memory::Held;
 use metadata::TopicConfig;
 use partition::Acks;
 use protocol::Str;
@@ -84,6 +85,8 @@ pub(crate) struct Produce {
     pub acks: Acks,
     pub timeout_ms: i32,
     pub batches: Vec<(TopicPartition, records::Validated)>,
+    /// The memory that they take, whether or not somebody waits for the answer.
+    pub held: Arc<Held>,
     pub reply: oneshot::Sender<Vec<ProduceAnswer>>,
 }
 

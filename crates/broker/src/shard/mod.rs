@@ -49,6 +49,10 @@ const MESSAGES_PER_TURN: usize = 256;
 /// How long an append may take on our own disk, whatever the client's timeout.
 const SYNC_PATIENCE_MS: i64 = 1_000;
 
+/// How long a batch waits for a log that is being opened, at most. Opening may take minutes after a crash, in which
+/// producers give up and send again.
+const OPENING_PATIENCE_MS: i64 = 30_000;
+
 /// How often a log is tried to be opened while an earlier topic of its name is being removed: half a minute.
 const REMOVAL_TRIES: u32 = 60;
 
@@ -76,6 +80,7 @@ struct WaitingBatch {
     index: usize,
     batch: records::Validated,
     acks: partition::Acks,
+    timeout_ms: i32,
 }
 
 /// Settings that all shards share.
@@ -336,17 +341,22 @@ impl<E: Env> Shard<E> {
         }
     }
 
-    /// Batches of a request that wait for a log to be opened have waited long enough.
-    fn give_up(&mut self, request: u64) {
+    /// Batches of these requests (in their order) that wait for a log to be opened have waited long enough.
+    fn give_up(&mut self, requests: &[u64]) {
+        if requests.is_empty() {
+            return;
+        }
         for slot in self.slots.values_mut() {
             let Slot::Opening { batches, .. } = slot else {
                 continue;
             };
-            for waiting in batches.extract_if(.., |waiting| waiting.request == request) {
+            let is_late =
+                |waiting: &mut WaitingBatch| requests.binary_search(&waiting.request).is_ok();
+            for waiting in batches.extract_if(.., is_late) {
                 let error = ErrorCode::REQUEST_TIMED_OUT;
                 self.work
                     .produces
-                    .refuse(request, waiting.index, error, None);
+                    .refuse(waiting.request, waiting.index, error, None);
             }
         }
     }
@@ -503,12 +513,9 @@ impl<E: Env> Shard<E> {
             // The time is for other replicas. A sync of our own disk is part of the append and gets at
             // least this long, or a timeout of 0 would fail what Kafka, which does not sync, accepts.
             let patience = i64::from(produce.timeout_ms).max(SYNC_PATIENCE_MS);
-            let deadline = self.work.now().mono.after_ms(patience);
-            if let Some(at) = self.work.produces.set_deadline(request, deadline) {
-                self.work.timers.add(at, Timer::ProduceTimeouts);
-            }
+            self.give_up_after(request, patience);
         }
-        let (acks, batches) = (produce.acks, produce.batches);
+        let (acks, timeout_ms, batches) = (produce.acks, produce.timeout_ms, produce.batches);
         self.work.produces.attach(request, produce.reply);
         for (index, (partition, batch)) in batches.into_iter().enumerate() {
             self.append(
@@ -518,16 +525,29 @@ impl<E: Env> Shard<E> {
                     index,
                     batch,
                     acks,
+                    timeout_ms,
                 },
             );
         }
         self.work.produces.settle(request);
     }
 
+    /// Has a request answered within `ms`, if it is not to be sooner.
+    fn give_up_after(&mut self, request: u64, ms: i64) {
+        let deadline = self.work.now().mono.after_ms(ms);
+        if let Some(at) = self.work.produces.set_deadline(request, deadline) {
+            self.work.timers.add(at, Timer::ProduceTimeouts);
+        }
+    }
+
     fn append(&mut self, partition: TopicPartition, waiting: WaitingBatch) {
         if let Some(Slot::Opening { batches, tries, .. }) = self.slots.get_mut(&partition) {
             if *tries == 0 {
+                let patience = i64::from(waiting.timeout_ms);
+                let patience = patience.clamp(SYNC_PATIENCE_MS, OPENING_PATIENCE_MS);
+                let request = waiting.request;
                 batches.push(waiting);
+                self.give_up_after(request, patience);
             } else {
                 let code = ErrorCode::KAFKA_STORAGE_ERROR;
                 self.work
@@ -541,6 +561,7 @@ impl<E: Env> Shard<E> {
             index,
             batch,
             acks,
+            timeout_ms: _,
         } = waiting;
         match self.open_slot(&partition) {
             Ok((hosted, work)) => hosted.produce(work, request, index, batch, acks),
@@ -623,8 +644,8 @@ impl<E: Env> Shard<E> {
                     if let Some(at) = next {
                         self.work.timers.add(at, Timer::ProduceTimeouts);
                     }
+                    self.give_up(&overdue);
                     for request in overdue {
-                        self.give_up(request);
                         for (partition, token) in self.work.produces.waiting_tokens(request) {
                             if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition) {
                                 hosted.timed_out(&mut self.work, token);

@@ -1,12 +1,14 @@
 //! Produce requests under way: which batches still wait, and who is to hear of them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use partition::Reply;
 use tokio::sync::oneshot;
 use types::{ErrorCode, LookupMap, Mono, Offset, TimestampMs, TopicPartition};
 
 use super::message::{DeleteRecordsAnswer, Produce, ProduceAnswer};
+use crate::memory::Held;
 
 struct InFlight {
     answers: Vec<Option<ProduceAnswer>>,
@@ -17,6 +19,7 @@ struct InFlight {
     reply: Option<oneshot::Sender<Vec<ProduceAnswer>>>,
     /// When its client's patience ends.
     deadline: Option<Mono>,
+    _held: Arc<Held>,
 }
 
 /// The produce requests of one shard.
@@ -46,6 +49,7 @@ impl Produces {
             waiting: count,
             reply: None,
             deadline: None,
+            _held: produce.held.clone(),
         };
         self.in_flight.insert(request, in_flight);
         request
@@ -58,11 +62,11 @@ impl Produces {
         }
     }
 
-    /// Notes when a request has waited long enough. Gives the time of the timer that is to be set for it, if
+    /// Notes when a request has waited long enough, unless that is sooner already. Gives the time of the timer that is to be set for it, if
     /// none that is set comes before.
     pub fn set_deadline(&mut self, request: u64, at: Mono) -> Option<Mono> {
         if let Some(in_flight) = self.in_flight.get_mut(&request) {
-            in_flight.deadline = Some(at);
+            in_flight.deadline = Some(in_flight.deadline.map_or(at, |before| before.min(at)));
         }
         if self.next_look.is_some_and(|next| next <= at) {
             return None;
@@ -246,8 +250,30 @@ mod tests {
             acks: Acks::All,
             timeout_ms: 0,
             batches: Vec::new(),
+            held: Arc::default(),
             reply,
         })
+    }
+
+    /// Its sender may be gone; its batches are still there.
+    #[test]
+    fn what_is_under_way_holds_its_memory() {
+        let mut produces = Produces::default();
+        let (reply, _) = oneshot::channel();
+        let produce = Produce {
+            acks: Acks::Leader,
+            timeout_ms: 0,
+            batches: Vec::new(),
+            held: Arc::default(),
+            reply,
+        };
+        let held = Arc::downgrade(&produce.held);
+        let request = produces.begin(&produce);
+        produces.attach(request, produce.reply);
+        drop(produce.held);
+        assert!(held.upgrade().is_some());
+        produces.settle(request);
+        assert!(held.upgrade().is_none());
     }
 
     #[test]

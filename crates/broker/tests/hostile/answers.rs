@@ -22,7 +22,7 @@ use crate::site::{Heard, Site, Wire, frame, head, limits, pause};
 const KIB: usize = 1024;
 
 /// Makes a topic of one partition.
-async fn create(wire: &mut Wire, topic: &Str) {
+pub async fn create(wire: &mut Wire, topic: &Str) {
     let request = CreateTopicsRequest {
         topics: vec![CreatableTopic {
             name: topic.clone(),
@@ -38,7 +38,7 @@ async fn create(wire: &mut Wire, topic: &Str) {
 }
 
 /// A record of so many bytes.
-fn produce(topic: &Str, bytes: usize) -> ProduceRequest {
+pub fn produce(topic: &Str, bytes: usize) -> ProduceRequest {
     let mut builder = BatchBuilder::new(Codec::None);
     builder.append(TimestampMs(1_000), None, Some(&vec![b'x'; bytes]), &[]);
     ProduceRequest {

@@ -1,13 +1,15 @@
-//! A simulated machine on which a process may have only so many files open.
+//! A simulated machine on which a process may have only so many files open, on which opening may take long, and
+//! may fail now and then.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use env::{Allocation, Disk, DiskEntry, Env, File, OpenOptions, SyncKind, WithDisk};
+use env::{Allocation, Clock, Disk, DiskEntry, Env, File, OpenOptions, SyncKind, WithDisk};
 use world::SimEnv;
 
 /// `EMFILE`.
@@ -19,6 +21,10 @@ pub struct Descriptors {
     open: AtomicUsize,
     limit: AtomicUsize,
     refused: AtomicUsize,
+    /// Opening takes until this is over.
+    is_stuck: AtomicBool,
+    /// First segments with this in their path fail the second time that they are opened to be read.
+    trouble: Mutex<Option<(&'static str, BTreeMap<PathBuf, usize>)>>,
 }
 
 impl Descriptors {
@@ -28,7 +34,41 @@ impl Descriptors {
             open: AtomicUsize::new(0),
             limit: AtomicUsize::new(usize::MAX),
             refused: AtomicUsize::new(0),
+            is_stuck: AtomicBool::new(false),
+            trouble: Mutex::default(),
         })
+    }
+
+    /// From now on nothing is opened, and from then on it is.
+    pub fn stick(&self, is_stuck: bool) {
+        self.is_stuck.store(is_stuck, Ordering::Relaxed);
+    }
+
+    /// The first segment of every log with `part` in its path cannot be opened the second time that it is to be
+    /// read. The first time is when its log is opened.
+    pub fn fail_second_reads_of(&self, part: &'static str) {
+        *self.trouble.lock().unwrap() = Some((part, BTreeMap::new()));
+    }
+
+    /// How many files could not be opened for that.
+    pub fn failed_reads(&self) -> usize {
+        let trouble = self.trouble.lock().unwrap();
+        let reads = trouble.iter().flat_map(|(_, reads)| reads.values());
+        reads.filter(|reads| **reads > 1).count()
+    }
+
+    fn is_in_trouble(&self, path: &Path, options: OpenOptions) -> bool {
+        let mut trouble = self.trouble.lock().unwrap();
+        let Some((part, reads)) = trouble.as_mut().filter(|_| !options.write) else {
+            return false;
+        };
+        let name = path.to_string_lossy();
+        if !name.contains(*part) || !name.ends_with("/00000000000000000000.log") {
+            return false;
+        }
+        let reads = reads.entry(path.to_owned()).or_default();
+        *reads += 1;
+        *reads == 2
     }
 
     /// So many may be open from now on.
@@ -73,14 +113,19 @@ pub type Machine = WithDisk<SimEnv, MachineDisk>;
 
 /// A machine in this world.
 pub fn machine(world: SimEnv, descriptors: Arc<Descriptors>) -> Machine {
-    let inner = world.disk().clone();
-    WithDisk::new(world, MachineDisk { inner, descriptors })
+    let disk = MachineDisk {
+        inner: world.disk().clone(),
+        clock: world.clock().clone(),
+        descriptors,
+    };
+    WithDisk::new(world, disk)
 }
 
 /// The world's disk, with a limit on open files. Listing and syncing a directory opens it for a moment.
 #[derive(Clone)]
 pub struct MachineDisk {
     inner: <SimEnv as Env>::Disk,
+    clock: <SimEnv as Env>::Clock,
     descriptors: Arc<Descriptors>,
 }
 
@@ -113,9 +158,16 @@ impl Disk for MachineDisk {
         path: &Path,
         options: OpenOptions,
     ) -> impl Future<Output = io::Result<MachineFile>> + Send + 'static {
-        let open = Open::take(&self.descriptors);
+        let open = match self.descriptors.is_in_trouble(path, options) {
+            false => Open::take(&self.descriptors),
+            true => Err(io::Error::from_raw_os_error(TOO_MANY_OPEN_FILES)),
+        };
+        let (files, clock) = (self.descriptors.clone(), self.clock.clone());
         let inner = self.inner.open(path, options);
         async move {
+            while files.is_stuck.load(Ordering::Relaxed) {
+                clock.sleep_until(clock.mono().after_ms(10)).await;
+            }
             let open = open?;
             let inner = inner.await?;
             Ok(MachineFile { inner, _open: open })

@@ -11,6 +11,8 @@ mod answers;
 mod auto_create;
 mod bad_input;
 mod connections;
+mod coordinator;
+mod large_requests;
 mod memory;
 mod open_files;
 mod opening;

@@ -11,8 +11,9 @@ use protocol::{
 };
 use types::ErrorCode;
 
+use crate::answers::{create as create_one, produce as produce_one};
 use crate::open_files::{PARTITIONS, create, produce};
-use crate::site::{Site, Wire, limits};
+use crate::site::{Heard, Site, Wire, frame, limits};
 
 /// What each partition says of itself.
 async fn errors(wire: &mut Wire) -> Vec<(&'static str, Vec<i16>)> {
@@ -147,5 +148,64 @@ fn they_are_led_by_nobody_yet() {
     });
     for (api, errors) in said {
         assert!(errors.iter().all(|error| *error == 0), "{api}: {errors:?}");
+    }
+}
+
+/// Where the log of the only partition ends.
+async fn end(wire: &mut Wire, topic: &Str) -> i64 {
+    let request = ListOffsetsRequest {
+        replica_id: -1,
+        topics: vec![ListOffsetsTopic {
+            name: topic.clone(),
+            partitions: vec![ListOffsetsPartition {
+                timestamp: -1,
+                ..Default::default()
+            }],
+        }],
+        ..Default::default()
+    };
+    let answer = wire.ask(&request, 7, 5000).await.expect("an answer");
+    let partition = &answer.topics[0].partitions[0];
+    assert_eq!(partition.error_code, 0);
+    partition.offset
+}
+
+/// A producer does not wait for ever, whatever acknowledgement it wants; and what it was refused, and sends again,
+/// is not there twice in the end.
+#[test]
+fn batches_that_wait_for_a_log_are_given_up_in_time() {
+    for (acks, timeout_ms, patience_ms) in [
+        (1, 5_000, 5_000),
+        (-1, 5_000, 5_000),
+        (1, i32::MAX, 30_000),
+        (-1, i32::MAX, 30_000),
+    ] {
+        let mut site = Site::new(limits(), &[]);
+        let files = site.descriptors.clone();
+        files.stick(true);
+        let topic = Str::from("orders");
+        let wanted = topic.clone();
+        site.client(move |env| async move {
+            let mut wire = Wire::connect(&env).await;
+            create_one(&mut wire, &wanted).await;
+            let mut request = produce_one(&wanted, 100);
+            (request.acks, request.timeout_ms) = (acks, timeout_ms);
+            for _ in 0..3 {
+                wire.send(&frame(&request, 9)).await;
+                assert_eq!(wire.hear(patience_ms - 100).await, Heard::Nothing, "{acks}");
+                let answer = wire.answer::<protocol::ProduceRequest>(9, 200).await;
+                let answer = answer.expect("an answer in time");
+                let partition = &answer.responses[0].partition_responses[0];
+                let error = ErrorCode(partition.error_code);
+                assert_eq!(error, ErrorCode::REQUEST_TIMED_OUT);
+            }
+        });
+        files.stick(false);
+        let end = site.client(move |env| async move {
+            let mut wire = Wire::connect(&env).await;
+            wire.pause(10_000).await;
+            end(&mut wire, &topic).await
+        });
+        assert_eq!(end, 0, "acks={acks}");
     }
 }
