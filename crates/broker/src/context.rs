@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use env::Env;
 use env::watch;
 use tokio::sync::{Semaphore, mpsc};
-use types::{LookupMap, TopicPartition};
+use types::TopicPartition;
 
 use crate::config::BrokerConfig;
 use crate::controller_host::ControllerHandle;
@@ -64,14 +64,13 @@ impl<E: Env> Context<E> {
         partition: impl Fn(&T) -> TopicPartition,
     ) -> Vec<(usize, Vec<T>)> {
         let mut order: Vec<(usize, Vec<T>)> = Vec::new();
-        let mut place: LookupMap<usize, usize> = LookupMap::new();
         for item in items {
             let shard = self.shard_of(&partition(&item));
-            let at = *place.get_or_insert_with(shard, || {
-                order.push((shard, Vec::new()));
-                order.len() - 1
-            });
-            order[at].1.push(item);
+            // There are as many shards as processors, and most requests concern few of them.
+            match order.iter_mut().find(|(known, _)| *known == shard) {
+                Some((_, items)) => items.push(item),
+                None => order.push((shard, vec![item])),
+            }
         }
         order
     }

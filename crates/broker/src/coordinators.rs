@@ -13,7 +13,9 @@ use crate::view::OFFSETS_TOPIC;
 /// An answer under way.
 pub(crate) struct Asked {
     /// What to answer if the coordinator cannot.
-    request: group::Request,
+    refusal: group::Refusal,
+    /// And why, if it says nothing.
+    error_if_unanswered: ErrorCode,
     answer: Result<oneshot::Receiver<Result<group::Response, ErrorCode>>, ErrorCode>,
 }
 
@@ -22,23 +24,9 @@ impl Asked {
     pub async fn answer(self) -> group::Response {
         let answer = match self.answer {
             Err(error) => Err(error),
-            Ok(waiting) => waiting
-                .await
-                .unwrap_or_else(|_| Err(unanswered(&self.request))),
+            Ok(waiting) => waiting.await.unwrap_or(Err(self.error_if_unanswered)),
         };
-        answer.unwrap_or_else(|error| self.request.refuse(error))
-    }
-}
-
-/// What is said when a coordinator has taken a request and will not answer it. What the request wanted done may
-/// be done: its records may be in the log.
-fn unanswered(request: &group::Request) -> ErrorCode {
-    match request {
-        group::Request::OffsetCommit { .. }
-        | group::Request::OffsetDelete { .. }
-        | group::Request::DeleteGroup { .. }
-        | group::Request::DeleteTopics { .. } => ErrorCode::REQUEST_TIMED_OUT,
-        _ => ErrorCode::NOT_COORDINATOR,
+        answer.unwrap_or_else(|error| self.refusal.because(error))
     }
 }
 
@@ -73,7 +61,8 @@ pub(crate) async fn ask<E: Env>(context: &Arc<Context<E>>, request: group::Reque
     match partition {
         Ok(partition) => ask_partition(context, partition, request).await,
         Err(error) => Asked {
-            request,
+            refusal: request.refusal(),
+            error_if_unanswered: error,
             answer: Err(error),
         },
     }
@@ -86,14 +75,14 @@ pub(crate) async fn ask_partition<E: Env>(
     request: group::Request,
 ) -> Asked {
     let (reply, answer) = oneshot::channel();
-    let message = ShardMessage::Group(partition, request.clone(), reply);
-    // A shard that is gone drops the reply channel.
-    let _ = context.shards[context.shard_of(&partition)]
-        .send(message)
-        .await;
+    let (refusal, error_if_unanswered) = (request.refusal(), request.error_if_unanswered());
+    let message = ShardMessage::Group(partition, request, reply);
+    let shard = &context.shards[context.shard_of(&partition)];
+    let is_taken = shard.send(message).await.is_ok();
     Asked {
-        request,
-        answer: Ok(answer),
+        refusal,
+        error_if_unanswered,
+        answer: is_taken.then_some(answer).ok_or(ErrorCode::NOT_COORDINATOR),
     }
 }
 

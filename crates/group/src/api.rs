@@ -166,17 +166,85 @@ impl Request {
         }
     }
 
-    /// The answer when the request as a whole is refused: by the core, or by a host that does not
-    /// coordinate the group ([`ErrorCode::NOT_COORDINATOR`]) or is still replaying
-    /// ([`ErrorCode::COORDINATOR_LOAD_IN_PROGRESS`]).
+    /// The answer when the request as a whole is refused: see [`Refusal::because`].
     #[must_use]
     pub fn refuse(&self, error: ErrorCode) -> Response {
-        match self {
+        self.refusal().because(error)
+    }
+
+    /// What is needed to refuse the request when it has been handed on.
+    #[must_use]
+    pub fn refusal(&self) -> Refusal {
+        Refusal(match self {
             Request::JoinGroup {
                 version, request, ..
-            } => Response::JoinGroup(refused_join(*version, error, request.member_id.clone())),
-            Request::SyncGroup { .. } => Response::SyncGroup(refused_sync(error)),
-            Request::Heartbeat { .. } => {
+            } => Refused::JoinGroup {
+                version: *version,
+                member_id: request.member_id.clone(),
+            },
+            Request::SyncGroup { .. } => Refused::SyncGroup,
+            Request::Heartbeat { .. } => Refused::Heartbeat,
+            Request::LeaveGroup { .. } => Refused::LeaveGroup,
+            Request::OffsetCommit { request, .. } => {
+                Refused::OffsetCommit(refused_commit(request, ErrorCode::NONE))
+            }
+            Request::OffsetFetchGroup(request) => {
+                Refused::OffsetFetchGroup(request.refused(ErrorCode::NONE))
+            }
+            Request::OffsetDelete { .. } => Refused::OffsetDelete,
+            Request::DeleteGroup { group_id } => Refused::DeleteGroup(group_id.clone()),
+            Request::DescribeGroup { group_id, .. } => Refused::DescribeGroup(group_id.clone()),
+            Request::ListGroups { .. } => Refused::ListGroups,
+            Request::DeleteTopics { .. } => Refused::DeleteTopics,
+        })
+    }
+
+    /// What to say if a coordinator took the request and went away without an answer. Whether what it asks for
+    /// was done is not known then: it may be in the log.
+    #[must_use]
+    pub fn error_if_unanswered(&self) -> ErrorCode {
+        match self {
+            Request::OffsetCommit { .. }
+            | Request::OffsetDelete { .. }
+            | Request::DeleteGroup { .. }
+            | Request::DeleteTopics { .. } => ErrorCode::REQUEST_TIMED_OUT,
+            // Members join again, and readers ask again.
+            _ => ErrorCode::NOT_COORDINATOR,
+        }
+    }
+}
+
+/// A request as a whole, refused for a reason that is not known yet. It keeps what the answer names of the
+/// request, and nothing else of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal(Refused);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Refused {
+    JoinGroup { version: i16, member_id: Str },
+    SyncGroup,
+    Heartbeat,
+    LeaveGroup,
+    OffsetCommit(OffsetCommitResponse),
+    OffsetFetchGroup(OffsetFetchResponseGroup),
+    OffsetDelete,
+    DeleteGroup(Str),
+    DescribeGroup(Str),
+    ListGroups,
+    DeleteTopics,
+}
+
+impl Refusal {
+    /// The answer: by the core, or by a host that does not coordinate the group
+    /// ([`ErrorCode::NOT_COORDINATOR`]) or is still replaying ([`ErrorCode::COORDINATOR_LOAD_IN_PROGRESS`]).
+    #[must_use]
+    pub fn because(self, error: ErrorCode) -> Response {
+        match self.0 {
+            Refused::JoinGroup { version, member_id } => {
+                Response::JoinGroup(refused_join(version, error, member_id))
+            }
+            Refused::SyncGroup => Response::SyncGroup(refused_sync(error)),
+            Refused::Heartbeat => {
                 // A member that is told to wait while the group loads would only ask again. Its
                 // session starts anew after the load, so Kafka lets it pass.
                 let error = if error == ErrorCode::COORDINATOR_LOAD_IN_PROGRESS {
@@ -189,32 +257,37 @@ impl Request {
                     ..Default::default()
                 })
             }
-            Request::LeaveGroup { .. } => Response::LeaveGroup(LeaveGroupResponse {
+            Refused::LeaveGroup => Response::LeaveGroup(LeaveGroupResponse {
                 error_code: error.0,
                 ..Default::default()
             }),
-            Request::OffsetCommit { request, .. } => {
-                Response::OffsetCommit(refused_commit(request, error))
+            Refused::OffsetCommit(mut response) => {
+                let partitions = response.topics.iter_mut().flat_map(|it| &mut it.partitions);
+                partitions.for_each(|partition| partition.error_code = error.0);
+                Response::OffsetCommit(response)
             }
-            Request::OffsetFetchGroup(request) => {
-                Response::OffsetFetchGroup(request.refused(error))
+            Refused::OffsetFetchGroup(mut response) => {
+                let partitions = response.topics.iter_mut().flat_map(|it| &mut it.partitions);
+                partitions.for_each(|partition| partition.error_code = error.0);
+                response.error_code = error.0;
+                Response::OffsetFetchGroup(response)
             }
-            Request::OffsetDelete { .. } => Response::OffsetDelete(OffsetDeleteResponse {
+            Refused::OffsetDelete => Response::OffsetDelete(OffsetDeleteResponse {
                 error_code: error.0,
                 ..Default::default()
             }),
-            Request::DeleteGroup { group_id } => Response::DeleteGroup(DeletableGroupResult {
-                group_id: group_id.clone(),
+            Refused::DeleteGroup(group_id) => Response::DeleteGroup(DeletableGroupResult {
+                group_id,
                 error_code: error.0,
                 ..Default::default()
             }),
-            Request::DescribeGroup { group_id, .. } => Response::DescribeGroup(DescribedGroup {
-                group_id: group_id.clone(),
+            Refused::DescribeGroup(group_id) => Response::DescribeGroup(DescribedGroup {
+                group_id,
                 error_code: error.0,
                 ..Default::default()
             }),
-            Request::ListGroups { .. } => Response::ListGroups(Err(error)),
-            Request::DeleteTopics { .. } => Response::DeleteTopics(Err(error)),
+            Refused::ListGroups => Response::ListGroups(Err(error)),
+            Refused::DeleteTopics => Response::DeleteTopics(Err(error)),
         }
     }
 }
@@ -313,5 +386,72 @@ pub(crate) fn refused_commit(
             })
             .collect(),
         ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit() -> Request {
+        let topic = protocol::offset_commit_request::OffsetCommitRequestTopic {
+            name: Str::from("t"),
+            partitions: vec![Default::default(); 3],
+            ..Default::default()
+        };
+        Request::OffsetCommit {
+            version: 8,
+            request: OffsetCommitRequest {
+                topics: vec![topic],
+                ..Default::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_commit_is_refused_for_each_partition() {
+        let refusal = commit().refusal();
+        let Response::OffsetCommit(response) = refusal.because(ErrorCode::NOT_COORDINATOR) else {
+            panic!("a commit is answered as one")
+        };
+        let partitions = &response.topics[0].partitions;
+        assert_eq!(partitions.len(), 3);
+        assert!(
+            partitions
+                .iter()
+                .all(|it| it.error_code == ErrorCode::NOT_COORDINATOR.0)
+        );
+    }
+
+    #[test]
+    fn only_the_first_version_of_a_fetch_names_its_partitions_when_it_is_refused() {
+        for version in 1..10 {
+            let request = Request::OffsetFetchGroup(OffsetFetchGroup {
+                version,
+                topics: Some(vec![OffsetFetchTopic {
+                    partitions: vec![0, 1],
+                    ..Default::default()
+                }]),
+                ..Default::default()
+            });
+            let Response::OffsetFetchGroup(group) = request.refuse(ErrorCode::NOT_COORDINATOR)
+            else {
+                panic!("a fetch is answered as one")
+            };
+            assert_eq!(group.error_code, ErrorCode::NOT_COORDINATOR.0);
+            let partitions = group.topics.iter().flat_map(|topic| &topic.partitions);
+            let refused = partitions.filter(|it| it.error_code == ErrorCode::NOT_COORDINATOR.0);
+            assert_eq!(refused.count(), if version < 2 { 2 } else { 0 });
+        }
+    }
+
+    /// A commit may be in the log of a coordinator that went away; a heartbeat leaves nothing there.
+    #[test]
+    fn what_may_have_been_done_is_not_said_to_be_undone() {
+        assert_eq!(commit().error_if_unanswered(), ErrorCode::REQUEST_TIMED_OUT);
+        let heartbeat = Request::Heartbeat {
+            request: Default::default(),
+        };
+        assert_eq!(heartbeat.error_if_unanswered(), ErrorCode::NOT_COORDINATOR);
     }
 }

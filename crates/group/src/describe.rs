@@ -1,6 +1,6 @@
 //! ListGroups and DescribeGroups.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::Str;
 use protocol::describe_groups_response::DescribedGroup;
@@ -28,15 +28,18 @@ impl GroupCoordinator {
         {
             return Vec::new();
         }
+        // There are a few states, and perhaps many groups and many names of states.
+        let mut is_listed: BTreeMap<&str, bool> = BTreeMap::new();
         let group_ids: BTreeSet<&Str> = self.groups.keys().chain(soft.groups.keys()).collect();
         group_ids
             .into_iter()
             .filter_map(|group_id| {
                 let group = self.view(soft, group_id)?;
                 let state = group.state().name();
-                let listed = states.is_empty()
-                    || states.iter().any(|s| s.trim().eq_ignore_ascii_case(state));
-                listed.then(|| ListedGroup {
+                let is_listed = *is_listed.entry(state).or_insert_with(|| {
+                    states.is_empty() || states.iter().any(|s| s.trim().eq_ignore_ascii_case(state))
+                });
+                is_listed.then(|| ListedGroup {
                     group_id: group_id.clone(),
                     protocol_type: group.protocol_type().cloned().unwrap_or_default(),
                     group_state: Str::from_static(state),

@@ -39,7 +39,7 @@ mod describe;
 mod offsets;
 mod retention;
 
-pub use api::{OffsetFetchGroup, OffsetFetchTopic, Request, Response};
+pub use api::{OffsetFetchGroup, OffsetFetchTopic, Refusal, Request, Response};
 pub use config::GroupConfig;
 pub use coordinator::{GroupCoordinator, Soft};
 pub use fan_out::{merge_offset_fetch, split_offset_fetch};

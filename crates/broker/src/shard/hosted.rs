@@ -440,6 +440,11 @@ impl<E: Env> Hosted<E> {
         is_coming.then_some(self.answered)
     }
 
+    /// Whether producers were told of batches that are not durable, whatever comes of them.
+    pub fn is_ahead(&self) -> bool {
+        self.answered > self.log.durable_end()
+    }
+
     /// The end of what is durable.
     pub fn durable_end(&self) -> NextOffset {
         self.log.durable_end()
@@ -697,6 +702,7 @@ impl<E: Env> Hosted<E> {
                 if let Reply::Appended(appended) = &reply {
                     if acks != Acks::All {
                         self.answered = self.answered.max(appended.next_offset);
+                        work.ahead.insert(self.partition);
                     }
                     work.env.observe(Seen::Acked {
                         partition: self.partition,

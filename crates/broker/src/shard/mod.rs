@@ -323,6 +323,7 @@ impl<E: Env> Shard<E> {
     }
 
     fn delete(&mut self, partition: TopicPartition) {
+        self.work.ahead.remove(&partition);
         match self.slots.remove(&partition) {
             Some(Slot::Open(hosted)) => self.jobs.push(Box::pin(hosted.delete(&mut self.work))),
             // The open job finds nobody waiting for it and removes what it opened.

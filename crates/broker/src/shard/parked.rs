@@ -5,12 +5,12 @@
 //! ask for the end or fetch. So whoever asks in between has the sync hurried and waits for it, as long as it
 //! may take in good health; behind a disk that stands still it gets what is durable.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use env::{Disk, Env};
 use types::{Mono, NextOffset, TopicPartition};
 
-use super::message::{OffsetSpec, ShardMessage};
+use super::message::{OffsetQuery, OffsetSpec, ShardMessage};
 use super::timers::Timer;
 use super::{Shard, Slot};
 
@@ -37,16 +37,28 @@ impl<D: Disk> Default for Parked<D> {
     }
 }
 
-/// The partitions whose readable end an answer would tell.
-fn read_by<D: Disk>(message: &ShardMessage<D>) -> Vec<TopicPartition> {
+/// The partitions of `among` whose readable end an answer would tell.
+fn read_by<D: Disk>(
+    message: &ShardMessage<D>,
+    among: &BTreeSet<TopicPartition>,
+) -> Vec<TopicPartition> {
+    let is_among = |partition: &TopicPartition| among.contains(partition);
     match message {
-        ShardMessage::Fetch(fetch) => fetch.partitions.iter().map(|it| it.partition).collect(),
-        ShardMessage::ListOffsets(queries, _) => queries
-            .iter()
-            .filter(|it| !matches!(it.spec, OffsetSpec::Earliest | OffsetSpec::EarliestLocal))
-            .map(|it| it.partition)
-            .collect(),
-        ShardMessage::DeleteRecords(orders, _) => orders.iter().map(|it| it.partition).collect(),
+        ShardMessage::Fetch(fetch) => {
+            let read = fetch.partitions.iter().map(|it| it.partition);
+            read.filter(is_among).collect()
+        }
+        ShardMessage::ListOffsets(queries, _) => {
+            let is_start = |it: &&OffsetQuery| {
+                matches!(it.spec, OffsetSpec::Earliest | OffsetSpec::EarliestLocal)
+            };
+            let read = queries.iter().filter(|it| !is_start(it));
+            read.map(|it| it.partition).filter(is_among).collect()
+        }
+        ShardMessage::DeleteRecords(orders, _) => {
+            let read = orders.iter().map(|it| it.partition);
+            read.filter(is_among).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -54,13 +66,21 @@ fn read_by<D: Disk>(message: &ShardMessage<D>) -> Vec<TopicPartition> {
 impl<E: Env> Shard<E> {
     /// Gives a message back that can be answered now; keeps it otherwise.
     pub(super) fn park(&mut self, message: ShardMessage<E::Disk>) -> Option<ShardMessage<E::Disk>> {
+        if self.work.ahead.is_empty() {
+            return Some(message);
+        }
         let mut ends = Vec::new();
-        for partition in read_by(&message) {
-            if let Some(Slot::Open(hosted)) = self.slots.get_mut(&partition)
-                && let Some(end) = hosted.answered_beyond_durable()
-            {
-                hosted.hurry(&mut self.work);
-                ends.push((partition, end));
+        for partition in read_by(&message, &self.work.ahead) {
+            match self.slots.get_mut(&partition) {
+                Some(Slot::Open(hosted)) if hosted.is_ahead() => {
+                    if let Some(end) = hosted.answered_beyond_durable() {
+                        hosted.hurry(&mut self.work);
+                        ends.push((partition, end));
+                    }
+                }
+                _ => {
+                    self.work.ahead.remove(&partition);
+                }
             }
         }
         if ends.is_empty() {

@@ -1,5 +1,6 @@
 //! What a shard's partitions share: the world, timers, tokens, requests under way.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -61,6 +62,9 @@ pub(crate) struct Work<E: Env> {
     pub tally: Tally,
     /// Partitions whose disk may have something to do.
     pub dirty: Vec<TopicPartition>,
+    /// Partitions whose producers may have been told of batches that readers do not see yet: all of those, and
+    /// some of which it was so.
+    pub ahead: BTreeSet<TopicPartition>,
     /// Scratch space for a step's effects.
     pub effects: Vec<partition::Effect>,
     tokens: LookupMap<u64, Waiting>,
@@ -80,6 +84,7 @@ impl<E: Env> Work<E> {
             deletions: Deletions::default(),
             tally: Tally::default(),
             dirty: Vec::new(),
+            ahead: BTreeSet::new(),
             effects: Vec::new(),
             tokens: LookupMap::new(),
             next_token: 0,
