@@ -48,7 +48,7 @@ keys! {
     "queued.max.requests" Int "500" [AtLeast(1)] High ReadOnly
         "How many requests may wait for a thread." NoEffect("Ottla bounds waiting requests by bytes, not by number.");
     "queued.max.request.bytes" Long "-1" [Any] Medium ReadOnly
-        "How many bytes of requests the broker holds at once before it stops reading from sockets; -1 stands for a quarter of the memory that the process may have." Implemented;
+        "How many bytes of requests the broker holds at once before it stops reading from sockets, and how many bytes of records, besides, it reads at once for answers to fetches; -1 stands for a quarter of the memory that the process may have." Implemented;
     "request.timeout.ms" Int "30000" [Any] High ReadOnly
         "How long the broker waits for the answer of another node." NoEffect(ONE);
     "max.request.partition.size.limit" Int "2000" [AtLeast(1)] Medium ReadOnly
