@@ -17,6 +17,9 @@ use crate::when;
 /// What a client's error may still do after the command's time is up: say what was being waited for.
 const GRACE: Duration = Duration::from_millis(250);
 
+/// How long a command may take to hear a signal.
+const HEARING: Duration = Duration::from_secs(3);
+
 /// Under this the options stand in the help, after a command's own.
 const CONNECTION: &str = "Connection";
 
@@ -163,11 +166,12 @@ pub(crate) fn run<T>(
     on_signal: OnSignal,
     command: impl AsyncFnOnce(TokioEnv, &Deadline) -> Result<T>,
 ) -> Result<T> {
-    let options = RuntimeOptions {
-        workers: Workers::Caller,
-        ..RuntimeOptions::default()
-    };
-    let runtime = Runtime::new(&options).context("the runtime cannot be started")?;
+    let runtime = on_this_thread().context("the runtime cannot be started")?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        // Without its own ear only the command hears signals.
+        .spawn(move || drop(end_the_deaf(on_signal)))
+        .context("a thread for signals cannot be started")?;
     let env = runtime.env().clone();
     let end = runtime.block_on(async {
         let signal = match on_signal {
@@ -200,6 +204,33 @@ pub(crate) fn run<T>(
     });
     runtime.shutdown(Duration::from_secs(1));
     end
+}
+
+fn on_this_thread() -> std::io::Result<Runtime> {
+    Runtime::new(&RuntimeOptions {
+        workers: Workers::Caller,
+        ..RuntimeOptions::default()
+    })
+}
+
+/// Ends the process if its command does not hear a signal, because its thread is held up: by a filter that never
+/// ends, or by a pipe that nobody reads from.
+fn end_the_deaf(on_signal: OnSignal) -> Result<()> {
+    let runtime = on_this_thread()?;
+    let signals = match on_signal {
+        OnSignal::End => 1,
+        // What is put in order after the first takes its time; whoever sends a second does not wait for that.
+        OnSignal::Heard => 2,
+    };
+    runtime.block_on(async {
+        for _ in 0..signals {
+            shutdown_signal()?.await;
+        }
+        let clock = *runtime.env().clock();
+        clock.sleep_until(clock.mono().after(HEARING)).await;
+        eprintln!("ottla: interrupted");
+        std::process::exit(Exit::Interrupted.code().into())
+    })
 }
 
 #[cfg(test)]

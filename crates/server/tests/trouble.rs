@@ -290,7 +290,7 @@ fn an_interrupted_producer_tells_what_it_wrote() {
     let node = Node::start();
     node.ask(&["topic", "create", "t", "-p", "1"]).expect(0);
     let mut producer = common::command()
-        .args(["produce", "t", "--output", "json", "--linger-ms", "1000"])
+        .args(["produce", "t", "--output", "json", "--linger-ms", "600000"])
         .args(["-b", &node.bootstrap])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -298,15 +298,8 @@ fn an_interrupted_producer_tells_what_it_wrote() {
         .spawn()
         .unwrap();
     let mut input = producer.stdin.take().unwrap();
-    input.write_all(b"a\n").unwrap();
-    let end = || {
-        node.ask(&["topic", "offsets", "t", "--output", "json"])
-            .json()[0]["end"]
-            .take()
-    };
-    while end() != 1 {}
-    // This one has been read, and waits for others, when the signal comes.
-    input.write_all(b"b\n").unwrap();
+    // They have been read, and wait for others, when the signal comes.
+    input.write_all(b"a\nb\n").unwrap();
     while rustix::io::ioctl_fionread(&input).unwrap() > 0 {
         std::thread::yield_now();
     }
@@ -322,7 +315,72 @@ fn an_interrupted_producer_tells_what_it_wrote() {
         (&produced["records"], &produced["failed"]),
         (&2.into(), &0.into())
     );
-    assert_eq!(end(), 2);
+    let offsets = ["topic", "offsets", "t", "--output", "json"];
+    assert_eq!(node.ask(&offsets).json()[0]["end"], 2);
+    // Nor is anything waited for at the end of the input.
+    let args = ["produce", "t", "--output", "json", "--linger-ms", "600000"];
+    assert_eq!(node.ask_with(&args, b"c\n").json()["records"], 1);
+}
+
+/// `ottla consume t | less`: who looks at the first page can end it.
+#[test]
+fn a_command_that_nobody_reads_from_hears_ctrl_c() {
+    let node = Node::start();
+    node.ask(&["topic", "create", "t", "-p", "1"]).expect(0);
+    let input = format!("{:01000}\n", 0).repeat(1_000);
+    node.ask_with(&["produce", "t"], input.as_bytes()).expect(0);
+    let mut reader = common::command()
+        .args(["consume", "t", "-o", "start", "-b", &node.bootstrap])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut first = [0];
+    reader
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut first)
+        .unwrap();
+    common::interrupt(&reader);
+    let _watchdog = common::watchdog(&reader);
+    let out = reader.stdout.take();
+    assert_eq!(reader.wait().unwrap().code(), Some(130));
+    drop(out);
+}
+
+/// That nobody reads the output hides nothing: neither that something failed, nor the node itself.
+#[test]
+fn an_output_that_nobody_reads() {
+    let node = Node::start();
+    node.ask(&["topic", "create", "t", "-p", "1"]).expect(0);
+    let mut producer = common::command()
+        .args(["produce", "t", "-f", "%v{hex}\\n", "-b", &node.bootstrap])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(producer.stdout.take());
+    let mut input = producer.stdin.take().unwrap();
+    input.write_all(b"00\nxx\n").unwrap();
+    drop(input);
+    assert_eq!(producer.wait().unwrap().code(), Some(1));
+
+    let dir = TempDir::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let mut serving = common::command()
+        .args(["serve", "--log", "warn", "--listen", &address, "--data"])
+        .arg(dir.join("data"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(serving.stdout.take());
+    let ran = run(&["topic", "list", "--timeout", "30s", "-b", &address]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    serving.kill().unwrap();
+    serving.wait().unwrap();
 }
 
 /// Programs read a list even where there is nothing in it; people have been told why.

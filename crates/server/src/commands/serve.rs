@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Serve, output: Output) -> Result<Exit> {
                 );
             }
         }
-        print_ready(
+        let told = print_ready(
             output,
             &Ready {
                 event: "ready".to_owned(),
@@ -93,7 +93,12 @@ pub(crate) fn run(args: &Serve, output: Output) -> Result<Exit> {
                 data: data.display().to_string(),
                 took_ms: output::millis(started.elapsed()),
             },
-        )?;
+        );
+        match told {
+            // A node is not there to be read.
+            Err(error) if exit::of(&error).is_none() => {}
+            told => told?,
+        }
         let exit = match race3(signal, node.failed(), panicked).await {
             Either3::First(signal) => {
                 tracing::info!(?signal, "stopping");

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 use self::input::Chunk;
 use crate::connect::{Connect, OnSignal};
-use crate::exit::{Exit, Failure};
+use crate::exit::{self, Exit, Failure};
 use crate::formats;
 use crate::formats::read::Reader;
 use crate::output::{self, Output, counted, rows};
@@ -275,6 +275,8 @@ async fn produce(
         Either::Second(_) => (None, true),
     };
     let settling = async {
+        // There is nothing more to wait for. What does not come to an end in this time is settled below.
+        let _ = producer.flush(args.connect.timeout).await;
         while !undecided.is_empty() {
             settle(&mut undecided, &mut outcomes).await;
         }
@@ -430,7 +432,11 @@ fn report(
         } else {
             text.as_str()
         };
-        output::value(output, &produced, text)?;
+        match output::value(output, &produced, text) {
+            // That nobody reads what was written is one thing, that something was not is another.
+            Err(error) if exit::of(&error).is_none() => {}
+            shown => shown?,
+        }
     }
     if let Some(error) = broken {
         return Err(error);
