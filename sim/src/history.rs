@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use env::Seen;
 use records::Batches;
-use types::{PartitionIndex, TopicPartition, Uuid};
+use types::{NextOffset, PartitionIndex, TopicPartition, Uuid};
 use world::{HarmLog, SeenAt};
 
 use crate::damage::{Damage, Marks};
@@ -388,6 +388,19 @@ impl History {
         let mut inner = self.lock();
         let known = inner.deleted_before.entry(at).or_insert(0);
         *known = (*known).max(offset);
+    }
+
+    /// Whether a record may be gone because somebody asked for that.
+    #[must_use]
+    pub fn may_be_deleted(&self, at: TopicPartition, offset: i64) -> bool {
+        let inner = self.lock();
+        inner.deleted_before.get(&at).is_some_and(|to| offset < *to)
+    }
+
+    /// Whether a log ends at `end`, as far as its broker tells: nothing is in it that no reader is shown yet.
+    #[must_use]
+    pub fn ends_at(&self, at: TopicPartition, end: i64) -> bool {
+        self.lock().logs.end(&at) == Some(NextOffset(end))
     }
 
     /// A record was acknowledged.

@@ -7,7 +7,7 @@ use env::Seen;
 use ottla_sim::history::{Answer, Asked, Audit, History, TopicFacts, partition_of, stamps_of};
 use ottla_sim::payload::{self, Stamp};
 use records::{BatchBuilder, Batches, Codec};
-use types::{NextOffset, Offset, TimestampMs, Uuid};
+use types::{LeaderEpoch, NextOffset, Offset, TimestampMs, Uuid};
 use world::{Profile, SeenAt, World};
 
 const ID: Uuid = Uuid([7; 16]);
@@ -174,6 +174,39 @@ fn a_read_beside_a_change_gives_no_halves() {
         assert_eq!(broken(&history), expected);
         assert_eq!(count(&history, "L8"), 1);
     }
+}
+
+#[test]
+fn what_nobody_is_shown_yet_is_known() {
+    let (history, answer) = history();
+    let node = World::new(1, Profile::calm()).add_node("broker", |_| async {});
+    let partition = answer.at;
+    let opened = Seen::LogOpened {
+        partition,
+        log_start: Offset(0),
+        log_end: NextOffset(3),
+        clean: true,
+    };
+    let appended = Seen::Appended {
+        partition,
+        leader_epoch: LeaderEpoch(0),
+        base_offset: Offset(3),
+        next_offset: NextOffset(5),
+        crc: 0,
+    };
+    assert!(!history.ends_at(partition, 0), "nobody told");
+    for (seen, end) in [(opened, 3), (appended, 5)] {
+        let seen = SeenAt {
+            now_ns: 0,
+            node,
+            incarnation: 1,
+            seen,
+        };
+        assert_eq!(history.seen(&seen), Ok(()));
+        assert!(history.ends_at(partition, end) && !history.ends_at(partition, end - 1));
+    }
+    history.deleting_records(partition, 2);
+    assert!(history.may_be_deleted(partition, 1) && !history.may_be_deleted(partition, 2));
 }
 
 #[test]

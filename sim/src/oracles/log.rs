@@ -52,6 +52,12 @@ pub struct LogOracle {
 }
 
 impl LogOracle {
+    /// The end of a log, with what no reader is shown yet, if its process has told of it.
+    #[must_use]
+    pub fn end(&self, partition: &TopicPartition) -> Option<NextOffset> {
+        self.logs.get(partition)?.end
+    }
+
     /// How often a log was opened, cut or lost its oldest records so far: a read during which this changes
     /// is one that could see halves.
     #[must_use]

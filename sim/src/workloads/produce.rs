@@ -324,6 +324,9 @@ async fn until_acknowledged(
                 let forgets =
                     !topic.synced || topic.retention || client.history.lock().harmed(at).any;
                 let sent = &recent[which];
+                // Nor is that of any batch that is in the log; after a start, others may be.
+                let is_gone = |offset| client.history.may_be_deleted(at, offset);
+                let forgets = forgets || sent.offset.is_some_and(is_gone);
                 let invariant = match error {
                     ErrorCode::UNKNOWN_PRODUCER_ID => "P7",
                     ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER | ErrorCode::INVALID_PRODUCER_EPOCH
