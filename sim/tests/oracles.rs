@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use env::Seen;
 use ottla_sim::damage::Marks;
 use ottla_sim::oracles::Judge;
+use ottla_sim::oracles::group::{Fate, Groups};
 use ottla_sim::oracles::ledger::{Ledger, Promise};
 use ottla_sim::oracles::log::{Expected, LogOracle};
 use ottla_sim::oracles::reads::{ReadBatch, Reads};
@@ -329,6 +330,35 @@ proptest! {
             let found = of_the_log(&all, &seen);
             prop_assert!(found.is_some_and(|found| invariants.contains(&found)), "{:?}: {:?}", lie, found);
         }
+    }
+
+    #[test]
+    fn offsets_that_expire_too_early_are_seen(
+        walls in proptest::collection::vec(-200_000i64..200_000, 1..12),
+        retention_ms in 60_000i64..300_000,
+    ) {
+        let (mut groups, mut judge) = (Groups::default(), Judge::default());
+        groups.expire_after(retention_ms);
+        groups.wall(walls[0]);
+        let commit = groups.begin_commit("g", "t", 0, 1, 10, "m");
+        groups.lives(&commit, "m-id", 1);
+        groups.end_commit(&commit, Fate::Acked, &mut judge);
+        let look = groups.begin_fetch("g", "t", 0);
+        groups.end_fetch(&look, 10, &mut judge);
+        for wall in &walls[1..] {
+            groups.wall(*wall);
+        }
+        let look = groups.begin_fetch("g", "t", 0);
+        groups.clone().end_fetch(&look, 10, &mut judge);
+        prop_assert_eq!(judged(judge.clone()), None);
+        // The clock has to have gone on by so much at some time, give or take the second between two looks.
+        let went_on = walls.iter().enumerate().flat_map(|(from, low)| {
+            walls[from..].iter().map(move |high| high - low)
+        });
+        let may_expire = went_on.max().is_some_and(|ms| ms + 1_000 >= retention_ms);
+        let expired = groups.end_fetch(&look, -1, &mut judge);
+        prop_assert_eq!(expired, may_expire);
+        prop_assert_eq!(judged(judge), (!may_expire).then_some("G7"));
     }
 
     #[test]
