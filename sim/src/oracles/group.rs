@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::Judge;
+use super::expiry::Expiry;
 
 /// What became of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,25 +62,6 @@ pub struct Call {
     member: String,
 }
 
-/// What is known of how long a group has been without members.
-///
-/// Offsets expire so long after a group lost its last member, by the broker's wall clock, and a group without
-/// members and offsets is forgotten. When that was nobody tells; but each answer to a member proves that
-/// there was one after the request was sent.
-#[derive(Clone, Debug, Default)]
-struct Life {
-    /// The earliest that the broker's clock may have shown when the last member left.
-    low: Option<i64>,
-    /// When offsets may have expired.
-    gaps: BTreeSet<u64>,
-    /// When a member, by its id and generation, last got an answer. Between two there was no time without
-    /// members.
-    answers: BTreeMap<(String, i32), u64>,
-}
-
-/// How far the broker's clock may be beyond what was last heard of it, in ms.
-const WALL_SLACK_MS: i64 = 1_000;
-
 /// All groups.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
@@ -88,11 +70,8 @@ pub struct Groups {
     commits: BTreeMap<Slot, Vec<Commit>>,
     /// The newest generation of each group that was told its assignment, and when.
     synced: BTreeMap<String, Floor>,
-    /// How long offsets are kept that are not used, if they can expire in a run at all.
-    retention_ms: Option<i64>,
-    /// What the broker's wall clock showed.
-    walls: Vec<(u64, i64)>,
-    lives: BTreeMap<String, Life>,
+    /// When offsets may have expired.
+    expiry: Expiry,
     /// When it was asked for and told last that there is nothing.
     none_told: BTreeMap<Slot, (u64, u64)>,
     /// The broker's process.
@@ -120,66 +99,37 @@ impl Groups {
 
     /// Offsets may expire so long after they were last used.
     pub fn expire_after(&mut self, retention_ms: i64) {
-        self.retention_ms = Some(retention_ms);
+        self.expiry.after(retention_ms);
     }
 
     /// The broker's wall clock shows this.
     pub fn wall(&mut self, wall_ms: i64) {
-        let Some(retention_ms) = self.retention_ms else {
-            return;
-        };
-        let now = self.tick();
-        self.walls.push((now, wall_ms));
-        for life in self.lives.values_mut() {
-            let low = life.low.map_or(wall_ms, |low| low.min(wall_ms));
-            life.low = Some(low);
-            if wall_ms - low + WALL_SLACK_MS >= retention_ms {
-                life.gaps.insert(now);
-            }
+        if self.expiry.is_on() {
+            let now = self.tick();
+            self.expiry.wall(now, wall_ms);
         }
     }
 
     /// A member got an answer that only a member gets, to a request that it sent when it called.
     pub fn lives(&mut self, call: &Call, id: &str, generation: i32) {
-        if self.retention_ms.is_none() {
-            return;
+        if self.expiry.is_on() {
+            let now = self.tick();
+            let group = &call.slot.0;
+            self.expiry.lives(group, call.began, now, id, generation);
         }
-        let now = self.tick();
-        let began = call.began;
-        // The clock was heard of last before the request was sent, and then again and again.
-        let known = self.walls.iter().rev();
-        let mut low = None::<i64>;
-        for (at, wall) in known {
-            low = Some(low.map_or(*wall, |low| low.min(*wall)));
-            if *at < began {
-                break;
-            }
-        }
-        let life = self.lives.entry(call.slot.0.clone()).or_default();
-        life.low = low;
-        let slot = (id.to_owned(), generation);
-        if let Some(last) = life.answers.insert(slot, now) {
-            life.gaps.retain(|gap| *gap < last || *gap > began);
-        }
-    }
-
-    /// Whether the offsets of a group may have expired since a moment.
-    fn may_have_expired(&self, group: &str, since: u64) -> bool {
-        let life = self.lives.get(group);
-        life.is_some_and(|life| life.gaps.range(since..).next().is_some())
     }
 
     /// The moment from which on a group was never forgotten: since then there has always been an offset that
     /// had not expired.
     fn kept_from(&self, group: &str) -> u64 {
-        if self.retention_ms.is_none() {
+        if !self.expiry.is_on() {
             return 0;
         }
         let slots = self.commits.iter().filter(|(slot, _)| slot.0 == group);
         let acked = slots
             .flat_map(|(_, commits)| commits)
             .filter(|commit| commit.fate == Fate::Acked)
-            .filter(|commit| !self.may_have_expired(group, commit.began));
+            .filter(|commit| !self.expiry.may_have_come(group, commit.began));
         acked
             .filter_map(|commit| commit.ended)
             .min()
@@ -304,7 +254,7 @@ impl Groups {
         let before = |commit: &&Commit| commit.is_acked_before(call.began);
         let Some(found) = commits.iter().find(|commit| commit.value == value) else {
             let known = commits.iter().rfind(before);
-            let lost = known.filter(|lost| !self.may_have_expired(group, lost.began));
+            let lost = known.filter(|lost| !self.expiry.may_have_come(group, lost.began));
             let id = if value == -1 { "G7" } else { "G5" };
             judge.check(id, value == -1 && lost.is_none(), || {
                 format!(
@@ -371,7 +321,8 @@ impl Groups {
         let (group, topic, partition) = &call.slot;
         if last.is_none_or(|last| last.process != self.process) {
             let lost = commits.iter().find(|commit| {
-                commit.is_acked_before(call.began) && !self.may_have_expired(group, commit.began)
+                commit.is_acked_before(call.began)
+                    && !self.expiry.may_have_come(group, commit.began)
             });
             judge.check("G9", value != -1 || lost.is_none(), || {
                 format!("group {group} has nothing for {topic}-{partition} yet, but {lost:?}")
@@ -384,7 +335,7 @@ impl Groups {
             let came_between = commits.iter().any(|commit| {
                 commit.value == value && commit.ended.is_none_or(|at| at > last.began)
             });
-            let expired = value == -1 && self.may_have_expired(group, last.began);
+            let expired = value == -1 && self.expiry.may_have_come(group, last.began);
             judge.check(
                 "G14",
                 value == last.value || came_between || expired,

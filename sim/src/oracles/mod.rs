@@ -21,6 +21,7 @@
 //! each process.
 
 pub mod admin;
+pub mod expiry;
 pub mod group;
 pub mod ledger;
 pub mod liveness;
