@@ -138,7 +138,7 @@ pub const MUTANTS: &[Mutant] = &[
         at: "client",
         what: "the same, with equal generations",
         expected: &["G1", "G2"],
-        tests: "",
+        tests: "client",
     },
     Mutant {
         name: "GRP-25",

@@ -30,6 +30,8 @@ mod error;
 pub mod group;
 pub mod metadata;
 pub mod offsets;
+#[cfg(test)]
+mod one_at_a_time;
 mod options;
 pub mod producer;
 

@@ -19,6 +19,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use bytes::Bytes;
 use env::{Clock, Either, Env, race};
 use protocol::join_group_request::JoinGroupRequestProtocol;
 use protocol::sync_group_request::SyncGroupRequestAssignment;
@@ -438,6 +439,17 @@ impl<E: Env> GroupConsumer<E> {
         self.phase = Phase::Out;
     }
 
+    /// What the member says of itself as it joins: what it would read, and what it owns.
+    fn wishes(&self) -> Result<Bytes> {
+        // A generation that was joined but whose share never came proves nothing about what is owned.
+        let generation = if mutant!("GRP-24/b") {
+            self.generation
+        } else {
+            self.owned_generation
+        };
+        encode_subscription(&self.subscription, &self.owned(), generation)
+    }
+
     async fn join(&mut self) -> Result<()> {
         let deadline = self.consumer.cluster().deadline();
         let group = self.options.group_id.clone();
@@ -446,14 +458,7 @@ impl<E: Env> GroupConsumer<E> {
         let connection = cluster
             .coordinator(kind, &group, Lane::Group, deadline)
             .await?;
-        let owned = self.owned();
-        // A generation that was joined but whose share never came proves nothing about what is owned.
-        let generation = if mutant!("GRP-24/b") {
-            self.generation
-        } else {
-            self.owned_generation
-        };
-        let metadata = encode_subscription(&self.subscription, &owned, generation)?;
+        let metadata = self.wishes()?;
         let version_min = if self.options.instance_id.is_some() {
             5
         } else {
@@ -854,5 +859,54 @@ impl<E: Env> GroupConsumer<E> {
             .await?;
         }
         committed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use env_tokio::{Runtime, RuntimeOptions, Workers};
+
+    use super::*;
+    use crate::one_at_a_time::alone;
+
+    /// The generation in which a member claims what it owns, when it has joined another one since, whose share
+    /// never came.
+    fn claimed() -> i32 {
+        let runtime = Runtime::new(&RuntimeOptions {
+            workers: Workers::Caller,
+            ..RuntimeOptions::default()
+        });
+        let client = ClientOptions::new("localhost:1").unwrap();
+        let mut member = GroupConsumer::new(
+            runtime.unwrap().env(),
+            client,
+            ConsumerOptions::default(),
+            GroupOptions::new("g"),
+            [Str::from("t")],
+        )
+        .unwrap();
+        member.starting = vec![TopicPartition::new("t", 1)];
+        (member.owned_generation, member.generation) = (3, 4);
+        let wishes = member.wishes().unwrap();
+        let wishes = decode_member(&Str::from("m"), None, &wishes).unwrap();
+        assert_eq!(wishes.owned, [TopicPartition::new("t", 1)]);
+        wishes.generation
+    }
+
+    #[test]
+    fn a_claim_is_as_old_as_the_share_that_gave_it() {
+        let _alone = alone();
+        assert_eq!(claimed(), 3);
+    }
+
+    /// The historic bug planted here shows.
+    #[cfg(feature = "mutants")]
+    #[test]
+    fn each_planted_bug_shows() {
+        let _alone = alone();
+        types::mutants::activate(Some("GRP-24/b"));
+        let wrong = claimed();
+        types::mutants::activate(None);
+        assert_eq!((wrong, claimed()), (4, 3));
     }
 }

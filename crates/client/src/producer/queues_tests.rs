@@ -7,16 +7,9 @@ use proptest::prelude::*;
 use records::{Batch as RecordBatch, Codec};
 
 use super::*;
+use crate::one_at_a_time::alone;
 
 type Answer = oneshot::Receiver<Result<Delivered, DeliveryError>>;
-
-/// The living mutant is the whole process's: tests that would meet it run one at a time.
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    ALONE
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-}
 
 fn options() -> ProducerOptions {
     ProducerOptions {
