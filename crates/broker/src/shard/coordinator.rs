@@ -338,3 +338,61 @@ impl Replayed {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use types::{PartitionIndex, Uuid, Wall};
+    use world::{Profile, World};
+
+    use super::*;
+
+    const NOW: Now = Now {
+        mono: Mono(0),
+        wall: Wall(0),
+    };
+
+    /// A coordinator, and the world that it draws from.
+    fn coordinator() -> (World, Coordinator) {
+        let mut world = World::new(1, Profile::calm());
+        let node = world.start_node("broker", |_| std::future::pending());
+        let partition = TopicPartition {
+            topic_id: Uuid::ZERO,
+            partition: PartitionIndex(0),
+        };
+        let config = Arc::new(GroupConfig::default());
+        let coordinator = Coordinator::new(&world.env(node), &config, partition);
+        (world, coordinator)
+    }
+
+    /// A step of a replay that is under way when its log is closed, or its coordinator fails, ends later.
+    #[test]
+    fn only_the_replay_that_was_begun_last_counts() {
+        let (_world, mut coordinator) = coordinator();
+        let before = coordinator.begin_loading(Fence(1), Offset(0));
+        let last = coordinator.begin_loading(Fence(2), Offset(0));
+        assert!(!coordinator.awaits(&before));
+        assert!(coordinator.awaits(&last));
+        assert!(coordinator.loaded(NOW, last).is_some());
+        assert!(!coordinator.awaits(&before));
+        let failed = coordinator.begin_loading(Fence(3), Offset(0));
+        coordinator.fail(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+        assert!(!coordinator.awaits(&failed));
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_read_rests_longer_and_longer() {
+        let (_world, mut coordinator) = coordinator();
+        let mut rests = Vec::new();
+        for id in 0..10 {
+            let replayed = coordinator.begin_loading(Fence(id), Offset(0));
+            let replayed = replayed.failed(&ReadError::Gone);
+            assert!(coordinator.loaded(NOW, replayed).is_none());
+            rests.push(coordinator.rest_ms().expect("it failed"));
+        }
+        assert_eq!(rests[..3], [1_000, 2_000, 4_000]);
+        assert_eq!(rests[8..], [64_000, 64_000]);
+        let replayed = coordinator.begin_loading(Fence(10), Offset(0));
+        assert!(coordinator.loaded(NOW, replayed).is_some());
+        assert_eq!(coordinator.rest_ms(), None);
+    }
+}

@@ -182,6 +182,30 @@ fn answers_larger_than_the_memory_for_them_go_alone() {
     assert_eq!(site.refused("slow_reader"), 0);
 }
 
+/// Written is not durable yet, and only what is durable is read; a client that was told of its batch and asks for
+/// it at once has it all the same.
+#[test]
+fn what_a_producer_was_told_of_is_read_at_once() {
+    let mut site = Site::new(limits(), &[]);
+    site.client(|env| async move {
+        let topic = Str::from("orders");
+        let mut wire = Wire::connect(&env).await;
+        create(&mut wire, &topic).await;
+        let mut request = produce(&topic, 100);
+        request.acks = 1;
+        let mut before = 0;
+        for _ in 0..20 {
+            let answer = wire.ask(&request, 9, 5_000).await.expect("an answer");
+            let partition = &answer.responses[0].partition_responses[0];
+            assert_eq!(partition.error_code, 0);
+            let now = read(&mut wire, &topic, 1 << 20, 5_000).await;
+            let now = now.expect("an answer");
+            assert!(now > before, "{now}");
+            before = now;
+        }
+    });
+}
+
 /// What was done is said, or the producer does it again.
 #[test]
 fn what_was_asked_before_a_request_that_is_refused_is_answered() {
