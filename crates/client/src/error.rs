@@ -175,6 +175,7 @@ impl Error {
                         | ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND
                         | ErrorCode::NETWORK_EXCEPTION
                         | ErrorCode::UNKNOWN_SERVER_ERROR
+                        | ErrorCode::KAFKA_STORAGE_ERROR
                 ) && !types::mutant!("WIR-01")
             }
             Error::Protocol { .. } => true,
@@ -250,8 +251,13 @@ mod tests {
         let refused = Error::server(ErrorCode::TOPIC_ALREADY_EXISTS);
         assert_eq!(refused.outcome(), Outcome::NotDone);
         assert!(!refused.is_retriable());
-        let late = Error::server(ErrorCode::REQUEST_TIMED_OUT);
-        assert_eq!(late.outcome(), Outcome::Unknown);
+        for code in [
+            ErrorCode::REQUEST_TIMED_OUT,
+            // The disk failed under what was appended.
+            ErrorCode::KAFKA_STORAGE_ERROR,
+        ] {
+            assert_eq!(Error::server(code).outcome(), Outcome::Unknown);
+        }
         assert_eq!(
             closed(true).to_string(),
             "the connection to b:1 was closed; the request was sent, so it may have been carried out"

@@ -291,7 +291,10 @@ impl Expectation<'_> {
             .claim()
             .map_or(NextOffset(0), |claim| claim.confirmed.offset);
         if offset < self.recovery.offset.max(confirmed) {
-            return Claimed::Confirmed;
+            return match self.claims {
+                Claims::Damaged => Claimed::ConfirmedLast,
+                Claims::Intact(_) => Claimed::Confirmed,
+            };
         }
         match self.claims {
             Claims::Damaged => Claimed::Unknown,

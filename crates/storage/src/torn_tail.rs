@@ -9,13 +9,17 @@
 //!   batch is whole: a disk may write the sectors of one unsynced job in any order. Keeping the later batch
 //!   would leave a hole for ever where no one lost anything.
 //!
-//! Only when the claims themselves are damaged does nothing prove absence; then invalid bytes are damage.
+//! Only when the claims themselves are damaged does nothing prove absence; then invalid bytes are damage. A block
+//! that cannot be read may then hide the log's last batches, of which nothing tells how many they were: a log that
+//! ended before them would give their offsets out again.
 
 /// What the claims say about a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Claimed {
     /// It was made durable, and maybe acknowledged.
     Confirmed,
+    /// The same; but the claims are damaged, and of what follows nothing is known.
+    ConfirmedLast,
     /// It was about to be made durable, and maybe acknowledged.
     Intended,
     /// It was never acknowledged as durable.
@@ -60,11 +64,12 @@ pub enum Verdict {
 /// The decision table.
 #[must_use]
 pub fn verdict(claimed: Claimed, found: Found, later_valid: bool) -> Verdict {
-    use Claimed::{Absent, Confirmed, Intended, Unknown};
+    use Claimed::{Absent, Confirmed, ConfirmedLast, Intended, Unknown};
     use Found::{Foreign, Invalid, Nothing, Unreadable, Valid};
     match (claimed, found) {
         (_, Valid) => Verdict::Keep,
         (Confirmed, Foreign | Nothing | Invalid { .. } | Unreadable) => Verdict::Faulty,
+        (ConfirmedLast, Foreign | Nothing | Invalid { .. }) => Verdict::Faulty,
         (
             Intended,
             Nothing
@@ -84,7 +89,7 @@ pub fn verdict(claimed: Claimed, found: Found, later_valid: bool) -> Verdict {
         (Absent, Foreign | Invalid { .. }) => Verdict::Truncate,
         (Absent, Unreadable) => Verdict::Refuse,
         (Unknown, Foreign | Invalid { .. }) => Verdict::Faulty,
-        (Unknown, Unreadable) => {
+        (Unknown | ConfirmedLast, Unreadable) => {
             if later_valid {
                 Verdict::Faulty
             } else {
@@ -98,8 +103,9 @@ pub fn verdict(claimed: Claimed, found: Found, later_valid: bool) -> Verdict {
 mod tests {
     use super::*;
 
-    const CLAIMED: [Claimed; 4] = [
+    const CLAIMED: [Claimed; 5] = [
         Claimed::Confirmed,
+        Claimed::ConfirmedLast,
         Claimed::Intended,
         Claimed::Absent,
         Claimed::Unknown,
@@ -144,8 +150,15 @@ mod tests {
                         );
                     }
                     // What was confirmed never goes without a trace.
-                    if claimed == Claimed::Confirmed && found != Found::Valid {
-                        assert_eq!(got, Verdict::Faulty, "{case}");
+                    let confirmed = [Claimed::Confirmed, Claimed::ConfirmedLast].contains(&claimed);
+                    if confirmed && found != Found::Valid {
+                        assert!(matches!(got, Verdict::Faulty | Verdict::Refuse), "{case}");
+                    }
+                    // With sound claims, or a batch behind the damage, it is known how far the log goes.
+                    if got == Verdict::Refuse {
+                        let unknown = [Claimed::Unknown, Claimed::ConfirmedLast];
+                        let hidden = unknown.contains(&claimed) && !later;
+                        assert!(hidden || claimed == Claimed::Absent, "{case}");
                     }
                     // A plain crash leaves no damage: unacknowledged places are never faulty while the
                     // claims are intact.

@@ -125,6 +125,8 @@ pub struct GroupConsumer<E: Env> {
     leaving: Vec<TopicPartition>,
     /// Assigned, and waiting for their committed offsets.
     starting: Vec<TopicPartition>,
+    /// Given up after they were claimed: the group may keep them for this member.
+    claimed: BTreeSet<TopicPartition>,
     events: VecDeque<Polled>,
     not_before: Mono,
     tries: u32,
@@ -170,6 +172,7 @@ impl<E: Env> GroupConsumer<E> {
             rejoin: false,
             leaving: Vec::new(),
             starting: Vec::new(),
+            claimed: BTreeSet::new(),
             events: VecDeque::new(),
             not_before: Mono(0),
             tries: 0,
@@ -390,6 +393,18 @@ impl<E: Env> GroupConsumer<E> {
 
     /// The membership ended: others may have the partitions already.
     fn lose(&mut self) {
+        self.drop_partitions();
+        self.claimed.clear();
+        self.heartbeat = None;
+        self.generation = -1;
+        self.owned_generation = -1;
+        self.led = None;
+        self.rejoin = false;
+        self.phase = Phase::Out;
+    }
+
+    /// Reads nothing any more, and commits nothing of what it read.
+    fn drop_partitions(&mut self) {
         let mut lost: Vec<TopicPartition> = self.consumer.assignment().cloned().collect();
         for event in &self.events {
             // The owner has not heard of these.
@@ -401,12 +416,6 @@ impl<E: Env> GroupConsumer<E> {
         self.starting.clear();
         self.leaving.clear();
         self.events.clear();
-        self.heartbeat = None;
-        self.generation = -1;
-        self.owned_generation = -1;
-        self.led = None;
-        self.rejoin = false;
-        self.phase = Phase::Out;
         if !lost.is_empty() {
             self.events.push_back(Polled::Lost(lost));
         }
@@ -459,6 +468,8 @@ impl<E: Env> GroupConsumer<E> {
             .coordinator(kind, &group, Lane::Group, deadline)
             .await?;
         let metadata = self.wishes()?;
+        tracing::debug!(group = group.as_str(), member = self.member_id.as_str(), owned = ?self.owned(),
+            generation = self.owned_generation, "joins");
         let version_min = if self.options.instance_id.is_some() {
             5
         } else {
@@ -518,6 +529,14 @@ impl<E: Env> GroupConsumer<E> {
             code => return Err(Error::server(code)),
         }
         self.member_id = response.member_id.detached();
+        let known = [self.generation, self.generation.saturating_add(1)];
+        if self.generation >= 0 && !known.contains(&response.generation_id) {
+            // A generation was formed that waited in vain for this member (a static one is not missed): others may
+            // have got, in it, what this one still reads.
+            self.claimed = self.owned().into_iter().collect();
+            self.drop_partitions();
+            self.owned_generation = -1;
+        }
         self.generation = response.generation_id;
         self.rejoin = false;
         self.led = None;
@@ -648,9 +667,21 @@ impl<E: Env> GroupConsumer<E> {
                 self.commit_positions_quietly().await;
             }
             self.events.push_back(Polled::Revoked(revoked));
-            // Others get them in the rebalance that this member starts when it has let go.
+        }
+        let mut claimed = std::mem::take(&mut self.claimed);
+        claimed.extend(owned.iter().cloned());
+        if self.cooperative() && !claimed.is_subset(&wanted) {
+            // Others get the rest in the rebalance that this member starts when it has let go.
             self.rejoin = true;
         }
+        tracing::debug!(
+            group = self.options.group_id.as_str(),
+            member = self.member_id.as_str(),
+            generation = self.generation,
+            ?owned,
+            ?wanted,
+            "has its share"
+        );
         self.starting.extend(wanted.difference(&owned).cloned());
         if wanted.is_empty() && owned.is_empty() {
             // So that the owner knows that it is a member, if one without work.
