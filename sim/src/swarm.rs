@@ -475,7 +475,7 @@ mod tests {
 
     #[test]
     fn every_client_may_be_hit() {
-        let (mut last_is_hit, mut expire) = (0, 0);
+        let (mut last_is_hit, mut team_is_hit, mut expire) = (0, 0, 0);
         for seed in 0..400 {
             let scenario = draw(seed);
             let members: u32 = scenario.groups.iter().map(|group| group.members).sum();
@@ -492,11 +492,18 @@ mod tests {
                 _ => None,
             });
             let hit: BTreeSet<usize> = hit.collect();
-            assert!(hit.iter().all(|client| *client < clients), "{seed}");
+            // Behind them comes whoever cleans up a full disk, and then the team.
+            let full = |planned: &Planned| matches!(planned.fault, Fault::DiskFullForGood { .. });
+            let first = clients + usize::from(scenario.faults.iter().any(full));
+            let team: u32 = scenario.teams.iter().map(|team| team.members).sum();
+            let all = first + team as usize;
+            assert!(hit.iter().all(|client| *client < all), "{seed}");
             last_is_hit += u32::from(hit.contains(&(clients - 1)));
+            team_is_hit += u32::from(hit.contains(&(all - 1)) && team > 0);
             expire += u32::from(scenario.last_jump_ms > 0);
         }
         assert!(last_is_hit > 50, "{last_is_hit}");
+        assert!(team_is_hit > 50, "{team_is_hit}");
         assert!((40..120).contains(&expire), "{expire}");
     }
 

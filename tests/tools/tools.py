@@ -4,12 +4,14 @@
   tools.py
 """
 
+import itertools
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -201,8 +203,13 @@ class Session:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         ) as consumer:  # fmt: skip
             try:
-                for _ in range(90):
-                    consumer.stdout.readline()
+                # What never comes ends the wait, and not the patience of whoever runs this.
+                patience = threading.Timer(60, consumer.kill)
+                patience.start()
+                came = sum(1 for _ in itertools.takewhile(bool, (consumer.stdout.readline() for _ in range(90))))
+                patience.cancel()
+                if came != 90:
+                    raise Wrong(f"{came} of 90 records within a minute")
                 time.sleep(0.6)
                 out = want(
                     tool(*groups, "--describe", "--group", "squad"),
