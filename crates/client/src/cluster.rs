@@ -78,13 +78,19 @@ pub struct Cluster<E: Env> {
 pub struct Backoff {
     deadline: Mono,
     tries: u32,
+    /// What the last try failed with.
+    last: Option<Error>,
 }
 
 impl Backoff {
     /// Tries until `deadline`.
     #[must_use]
     pub fn new(deadline: Mono) -> Backoff {
-        Backoff { deadline, tries: 0 }
+        Backoff {
+            deadline,
+            tries: 0,
+            last: None,
+        }
     }
 }
 
@@ -158,15 +164,17 @@ impl<E: Env> Cluster<E> {
     /// Waits before the next try of what failed with `error`.
     ///
     /// # Errors
-    /// `error`, if the next try would start after the deadline.
+    /// The next try would start after the deadline: `error`, or the failure before it if that
+    /// [says more](Error::after).
     pub async fn pause(&mut self, backoff: &mut Backoff, error: Error) -> Result<()> {
         let pause = pause_ms(&self.options, backoff.tries, &mut self.rng);
         backoff.tries += 1;
         let at = self.now().after_ms(pause);
         if at >= backoff.deadline {
-            return Err(error);
+            return Err(error.after(backoff.last.take()));
         }
         tracing::debug!(%error, pause, "trying again");
+        backoff.last = Some(error);
         self.env.clock().sleep_until(at).await;
         Ok(())
     }
@@ -238,14 +246,14 @@ impl<E: Env> Cluster<E> {
     /// Asks for metadata once.
     ///
     /// # Errors
-    /// Nobody answers. That a topic cannot be described is no error here; see
+    /// Nobody answers; of what the metadata is wanted for, nothing was sent. That a topic cannot be described is no error here; see
     /// [`Metadata::topic_error`].
     pub async fn refresh(&mut self, topics: Topics<'_>, deadline: Mono) -> Result<()> {
         let connection = self.any(deadline).await?;
         let deadline = self.request_deadline(deadline);
         let allow = self.allow_auto_create;
         let call = connection.call(|version| metadata_request(topics, allow, version), deadline);
-        let response = call.await?;
+        let response = call.await.map_err(Error::only_asked)?;
         let now = self.now();
         let all = topics == Topics::All;
         self.metadata.apply(&response, all, now)
@@ -458,7 +466,8 @@ impl<E: Env> Cluster<E> {
             }
             request
         };
-        let response = connection.call(build, until).await?;
+        let call = connection.call(build, until);
+        let response = call.await.map_err(Error::only_asked)?;
         let found = match response.coordinators.first() {
             Some(c) => (c.error_code, &c.error_message, c.node_id, &c.host, c.port),
             None => {
@@ -511,7 +520,7 @@ impl<E: Env> Cluster<E> {
         let mut left = items;
         let mut backoff = Backoff::new(deadline);
         loop {
-            self.refresh_leaders(left.keys(), deadline).await;
+            let refreshed = self.refresh_leaders(left.keys(), deadline).await;
             let mut leaders: BTreeMap<i32, Vec<(TopicPartition, I)>> = BTreeMap::new();
             let mut failed: Vec<(TopicPartition, Error)> = Vec::new();
             for (at, item) in &left {
@@ -520,7 +529,11 @@ impl<E: Env> Cluster<E> {
                         let items = leaders.entry(leader).or_default();
                         items.push((at.clone(), item.clone()));
                     }
-                    Err(error) => failed.push((at.clone(), error)),
+                    // Nobody could be asked: that is why, not what was last known.
+                    Err(error) => {
+                        let why = refreshed.clone().err().unwrap_or(error);
+                        failed.push((at.clone(), why));
+                    }
                 }
             }
             for (leader, items) in leaders {
@@ -540,18 +553,26 @@ impl<E: Env> Cluster<E> {
                     Err(error) => failed.extend(asked.into_iter().map(|at| (at, error.clone()))),
                 }
             }
-            let mut again = None;
+            // What will be asked again, with the failure of the try before this one.
+            let mut again: Vec<(TopicPartition, Option<Error>)> = Vec::new();
+            let mut last_error = None;
             for (at, error) in failed {
                 if may_repeat(&error, how.repeat) && left.contains_key(&at) {
                     self.metadata.doubt(&at);
-                    again = Some(error.clone());
-                    done.insert(at, Err(error));
+                    last_error = Some(error.clone());
+                    let before = done.insert(at.clone(), Err(error));
+                    again.push((at, before.and_then(Result::err)));
                 } else if left.remove(&at).is_some() {
                     done.insert(at, Err(error));
                 }
             }
-            let Some(error) = again else { break };
+            let Some(error) = last_error else { break };
             if self.pause(&mut backoff, error).await.is_err() {
+                for (at, before) in again {
+                    if let Some(result) = done.remove(&at) {
+                        done.insert(at, result.map_err(|e| e.after(before)));
+                    }
+                }
                 break;
             }
         }
@@ -583,23 +604,23 @@ impl<E: Env> Cluster<E> {
     }
 
     /// Asks for metadata of the topics of those partitions whose leader is not known.
+    ///
+    /// # Errors
+    /// There are such partitions, and nobody answers.
     async fn refresh_leaders(
         &mut self,
         partitions: impl Iterator<Item = &TopicPartition>,
         deadline: Mono,
-    ) {
+    ) -> Result<()> {
         let mut topics: Vec<Str> = partitions
             .filter(|at| self.metadata.leader(at).is_err())
             .map(|at| at.topic.clone())
             .collect();
         topics.dedup();
         if topics.is_empty() {
-            return;
+            return Ok(());
         }
-        // Without an answer the leaders stay unknown, which the caller reports or tries again.
-        if let Err(error) = self.refresh(Topics::Named(&topics), deadline).await {
-            tracing::debug!(%error, "no metadata");
-        }
+        self.refresh(Topics::Named(&topics), deadline).await
     }
 }
 

@@ -151,6 +151,32 @@ impl Error {
         Error::protocol(peer, error.to_string())
     }
 
+    /// What to report of a try that failed with `self` when no other will follow and the one before it
+    /// failed with `before`. That time ran out says less than an answer, unless only it tells that the
+    /// request may have been carried out.
+    pub(crate) fn after(self, before: Option<Error>) -> Error {
+        match before {
+            Some(before)
+                if matches!(self, Error::Timeout { .. })
+                    && (self.outcome() == Outcome::NotDone
+                        || before.outcome() == Outcome::Unknown) =>
+            {
+                before
+            }
+            _ => self,
+        }
+    }
+
+    /// The failure of a request that changes nothing, as the failure of what it was sent for.
+    pub(crate) fn only_asked(mut self) -> Error {
+        if let Error::Io { sent, .. } | Error::Closed { sent, .. } | Error::Timeout { sent, .. } =
+            &mut self
+        {
+            *sent = false;
+        }
+        self
+    }
+
     /// The broker's code, if it was the broker that refused.
     #[must_use]
     pub fn code(&self) -> Option<ErrorCode> {
@@ -238,6 +264,19 @@ impl From<EncodeError> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_out_hides_no_answer_and_no_doubt() {
+        let late = |sent| Error::timeout("Produce", sent);
+        let moved = Error::server(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        let broken = Error::server(ErrorCode::KAFKA_STORAGE_ERROR);
+        assert_eq!(late(false).after(Some(moved.clone())), moved);
+        assert_eq!(late(true).after(Some(moved.clone())), late(true));
+        assert_eq!(late(true).after(Some(broken.clone())), broken);
+        assert_eq!(moved.clone().after(Some(broken)), moved);
+        assert_eq!(late(false).after(None), late(false));
+        assert_eq!(late(true).only_asked(), late(false));
+    }
 
     #[test]
     fn outcome_follows_what_left_the_process() {

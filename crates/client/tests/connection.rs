@@ -1,18 +1,19 @@
 //! A connection against brokers that behave, that are old, that are slow, and that are none.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod common;
+
 use std::time::Duration;
 
-use bytes::Bytes;
+use common::{answer, request};
 use env::{Clock, Connection as _, Env, Listener, Network, Spawner};
 use env_tokio::{Runtime, RuntimeOptions, TokioEnv, Workers};
 use ottla_client::{ClientOptions, Connection, Error, Outcome};
 use protocol::api_versions_response::ApiVersion;
 use protocol::{
     ApiKey, ApiVersionsResponse, HeartbeatRequest, HeartbeatResponse, ListGroupsRequest, Message,
-    Reader, RequestHeader, decode_request_header, encode_response, response_header_version,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use types::ErrorCode;
 
 type World = TokioEnv;
@@ -43,26 +44,6 @@ fn with_broker<B, C>(
         });
         client(env, port).await;
     });
-}
-
-/// The next request; `None` when the client has closed.
-async fn request(input: &mut Input) -> Option<(RequestHeader, Reader)> {
-    let mut size = [0u8; 4];
-    input.read_exact(&mut size).await.ok()?;
-    let mut frame = vec![0u8; u32::from_be_bytes(size) as usize];
-    input.read_exact(&mut frame).await.ok()?;
-    let mut reader = Reader::new(Bytes::from(frame));
-    let header = decode_request_header(&mut reader).unwrap();
-    Some((header, reader))
-}
-
-async fn answer<M: Message>(output: &mut Output, header: &RequestHeader, message: &M) {
-    let header_version = response_header_version(header.api_key, header.api_version);
-    let id = header.correlation_id;
-    let frames = encode_response(id, header_version, message, header.api_version).unwrap();
-    for frame in frames {
-        output.write_all(&frame).await.unwrap();
-    }
 }
 
 fn versions() -> ApiVersionsResponse {
