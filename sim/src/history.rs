@@ -16,7 +16,7 @@ use crate::oracles::ledger::{Ledger, Promise};
 use crate::oracles::log::{Expected, LogOracle};
 use crate::oracles::producer::{ProducerIds, Sequenced, judge_log};
 use crate::oracles::reads::{ReadBatch, Reads};
-use crate::oracles::teams::Teams;
+use crate::oracles::teams::{Generation, Teams};
 use crate::oracles::{Judge, Violation};
 use crate::payload::{self, Stamp};
 
@@ -483,8 +483,14 @@ impl History {
         self.lock().teams.given(group, at, offset);
     }
 
+    /// The broker's last process that said something.
+    #[must_use]
+    pub fn last_process(&self) -> u32 {
+        self.lock().groups.last_process()
+    }
+
     /// A member of a group has a partition.
-    pub fn team_owns(&self, group: &str, generation: i32, at: TopicPartition, member: &str) {
+    pub fn team_owns(&self, group: &str, generation: Generation, at: TopicPartition, member: &str) {
         let mut inner = self.lock();
         if inner.harmed_groups().any {
             return;

@@ -38,6 +38,8 @@ pub enum Repeat {
     Always,
     /// Only when the failure is certain to have had no effect.
     WhenNotDone,
+    /// Not here: whoever asked asks again, and has other things to do until then.
+    Never,
 }
 
 /// Which topics to ask for.
@@ -72,6 +74,10 @@ pub struct Cluster<E: Env> {
     rng: ChaCha8Rng,
     allow_auto_create: bool,
 }
+
+/// A failure is said aloud once it has lasted for so many tries in a row: most that pass by themselves, such as
+/// a leader that moves, pass in fewer.
+pub(crate) const QUIET_TRIES: u32 = 4;
 
 /// Pauses between tries, until a deadline.
 #[derive(Debug)]
@@ -557,8 +563,10 @@ impl<E: Env> Cluster<E> {
             let mut again: Vec<(TopicPartition, Option<Error>)> = Vec::new();
             let mut last_error = None;
             for (at, error) in failed {
-                if may_repeat(&error, how.repeat) && left.contains_key(&at) {
+                if error.is_retriable() {
                     self.metadata.doubt(&at);
+                }
+                if may_repeat(&error, how.repeat) && left.contains_key(&at) {
                     last_error = Some(error.clone());
                     let before = done.insert(at.clone(), Err(error));
                     again.push((at, before.and_then(Result::err)));
@@ -626,7 +634,12 @@ impl<E: Env> Cluster<E> {
 
 /// Whether to send a request again that failed with `error`.
 fn may_repeat(error: &Error, repeat: Repeat) -> bool {
-    error.is_retriable() && (repeat == Repeat::Always || error.outcome() == Outcome::NotDone)
+    let allowed = match repeat {
+        Repeat::Always => true,
+        Repeat::WhenNotDone => error.outcome() == Outcome::NotDone,
+        Repeat::Never => false,
+    };
+    allowed && error.is_retriable()
 }
 
 /// The pause before try `tries + 1`: doubled each time, with a fifth more or less.

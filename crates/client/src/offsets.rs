@@ -72,11 +72,23 @@ pub struct FoundOffset {
 }
 
 impl<E: Env> Cluster<E> {
-    /// Looks up a place in each partition.
+    /// Looks up a place in each partition, and again until `deadline` where that may help.
     pub async fn list_offsets(
         &mut self,
         places: BTreeMap<TopicPartition, OffsetSpec>,
         isolation: Isolation,
+        deadline: Mono,
+    ) -> BTreeMap<TopicPartition, Result<FoundOffset>> {
+        self.find_offsets(places, isolation, Repeat::Always, deadline)
+            .await
+    }
+
+    /// The same, repeated as `repeat` says.
+    pub(crate) async fn find_offsets(
+        &mut self,
+        places: BTreeMap<TopicPartition, OffsetSpec>,
+        isolation: Isolation,
+        repeat: Repeat,
         deadline: Mono,
     ) -> BTreeMap<TopicPartition, Result<FoundOffset>> {
         for (at, place) in &places {
@@ -128,7 +140,7 @@ impl<E: Env> Cluster<E> {
         };
         let how = PerPartition {
             version_min,
-            repeat: Repeat::Always,
+            repeat,
             build,
             split,
         };

@@ -97,6 +97,12 @@ impl Groups {
         self.process = self.process.max(incarnation);
     }
 
+    /// The broker's last process that said something.
+    #[must_use]
+    pub fn last_process(&self) -> u32 {
+        self.process
+    }
+
     /// Offsets may expire so long after they were last used.
     pub fn expire_after(&mut self, retention_ms: i64) {
         self.expiry.after(retention_ms);

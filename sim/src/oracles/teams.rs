@@ -6,11 +6,26 @@ use types::TopicPartition;
 
 use super::Judge;
 
+/// A generation of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Generation {
+    /// One whose shares were told: it is durable, and its number is never given again.
+    Shared(i32),
+    /// One that was joined. Until shares are told the broker's process alone knows of it: the next one may give the
+    /// number again.
+    Joined {
+        /// Its number.
+        number: i32,
+        /// The broker's process that formed it.
+        process: u32,
+    },
+}
+
 /// What the members of a group were given, and what they own.
 #[derive(Clone, Debug, Default)]
 struct Team {
     given: BTreeMap<TopicPartition, BTreeSet<i64>>,
-    owners: BTreeMap<(i32, TopicPartition), String>,
+    owners: BTreeMap<(Generation, TopicPartition), String>,
 }
 
 /// All such groups.
@@ -34,7 +49,7 @@ impl Teams {
     pub fn owns(
         &mut self,
         group: &str,
-        generation: i32,
+        generation: Generation,
         at: TopicPartition,
         member: &str,
         judge: &mut Judge,
@@ -44,7 +59,7 @@ impl Teams {
             .entry((generation, at))
             .or_insert_with(|| member.to_owned());
         judge.check("G1", owner == member, || {
-            format!("group {group} generation {generation}: {at:?} is {owner}'s and {member}'s")
+            format!("group {group} {generation:?}: {at:?} is {owner}'s and {member}'s")
         });
     }
 
@@ -83,8 +98,13 @@ impl Teams {
 mod tests {
     use types::{PartitionIndex, Uuid};
 
+    use super::Generation::{Joined, Shared};
     use super::*;
 
+    const JOINED: Generation = Joined {
+        number: 1,
+        process: 1,
+    };
     const AT: TopicPartition = TopicPartition {
         topic_id: Uuid([7; 16]),
         partition: PartitionIndex(0),
@@ -95,7 +115,9 @@ mod tests {
         for offset in 0..3 {
             teams.given("g", AT, offset);
         }
-        teams.owns("g", 1, AT, "a", &mut judge);
+        for generation in [Shared(1), JOINED] {
+            teams.owns("g", generation, AT, "a", &mut judge);
+        }
         teams.starts("g", AT, 3, 0..3, &mut judge);
         assert_eq!(judge.violation, None);
         tell(&mut teams, &mut judge);
@@ -104,18 +126,20 @@ mod tests {
 
     #[test]
     fn teams_are_judged() {
-        assert_eq!(
-            verdict(|teams, judge| teams.owns("g", 2, AT, "b", judge)),
-            None
-        );
-        assert_eq!(
-            verdict(|teams, judge| teams.owns("g", 1, AT, "b", judge)),
-            Some("G1")
-        );
-        assert_eq!(
-            verdict(|teams, judge| teams.owns("h", 1, AT, "b", judge)),
-            None
-        );
+        let again = Joined {
+            number: 1,
+            process: 2,
+        };
+        for (group, generation, verdict_expected) in [
+            ("g", Shared(1), Some("G1")),
+            ("g", JOINED, Some("G1")),
+            ("g", Shared(2), None),
+            ("g", again, None),
+            ("h", Shared(1), None),
+        ] {
+            let told = verdict(|teams, judge| teams.owns(group, generation, AT, "b", judge));
+            assert_eq!(told, verdict_expected, "{group} {generation:?}");
+        }
         assert_eq!(
             verdict(|teams, judge| teams.starts("g", AT, 4, 0..4, judge)),
             Some("W10")

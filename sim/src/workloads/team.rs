@@ -13,6 +13,7 @@ use world::seed::Draw;
 
 use super::Client;
 use crate::history::{TopicFacts, partition_of};
+use crate::oracles::teams::Generation;
 use crate::scenario;
 
 /// In peace, so many polls in a row bring nothing before a member leaves for good.
@@ -26,6 +27,10 @@ struct Member {
     name: String,
     /// Partitions whose first position was looked at.
     started: BTreeSet<TopicPartition>,
+    /// The generation that it joined, if it is known which of the broker's processes formed it.
+    joined: Option<Generation>,
+    /// The number of that generation, and the broker's process, when it was last looked at.
+    looked: (i32, u32),
 }
 
 /// Takes part until all is read.
@@ -43,6 +48,8 @@ pub async fn run(client: Client, spec: scenario::Team, number: u32, topic: Strin
             spec: spec.clone(),
             topic: topic.clone(),
             started: BTreeSet::new(),
+            joined: None,
+            looked: (-1, client.history.last_process()),
         };
         let mut consumer = member.consumer(instance);
         let done = member.live(&mut consumer, &mut dice, &mut quiet).await;
@@ -132,14 +139,23 @@ impl Member {
     /// Looks at what the member owns, and where it begins to read.
     fn look(&mut self, consumer: &mut GroupConsumer<SimEnv>) {
         let (history, group) = (&self.client.history, &self.spec.id);
-        let generation = consumer.generation();
+        let looked = (consumer.generation(), history.last_process());
+        let before = std::mem::replace(&mut self.looked, looked);
+        let (number, process) = looked;
+        if number != before.0 {
+            // Between two processes nobody can tell which one answered.
+            let known = number >= 0 && process == before.1;
+            self.joined = known.then_some(Generation::Joined { number, process });
+        }
+        let shared = consumer.owned_generation();
+        let shared = (shared >= 0).then_some(Generation::Shared(shared));
         let positions = consumer.positions();
         let owned: BTreeSet<TopicPartition> = consumer
             .consumer()
             .assignment()
             .map(|at| partition_of(self.topic.id, at.partition))
             .collect();
-        if generation >= 0 {
+        for generation in self.joined.into_iter().chain(shared) {
             for at in &owned {
                 history.team_owns(group, generation, *at, &self.name);
             }

@@ -24,7 +24,7 @@ use protocol::fetch_response::PartitionData;
 use protocol::{FetchRequest, FetchResponse, Records, Str};
 use types::{ErrorCode, LeaderEpoch, Mono, Offset, Uuid, mutant};
 
-use crate::cluster::{Cluster, Lane, Topics, pause_ms};
+use crate::cluster::{Cluster, Lane, QUIET_TRIES, Repeat, Topics, pause_ms};
 use crate::metadata::TopicPartition;
 use crate::offsets::{Isolation, OffsetSpec};
 use crate::options::ClientOptions;
@@ -183,6 +183,8 @@ pub struct Consumer<E: Env> {
     next_token: u64,
     metadata_not_before: Mono,
     metadata_tries: u32,
+    /// Questions for metadata that nobody answered, in a row.
+    unanswered: u32,
 }
 
 impl<E: Env> Consumer<E> {
@@ -199,6 +201,7 @@ impl<E: Env> Consumer<E> {
             next_token: 0,
             metadata_not_before: Mono(0),
             metadata_tries: 0,
+            unanswered: 0,
         }
     }
 
@@ -392,7 +395,11 @@ impl<E: Env> Consumer<E> {
         let least = now.after(self.cluster.options().request_timeout);
         let deadline = until.max(least).min(self.cluster.deadline());
         let isolation = self.options.isolation;
-        let found = self.cluster.list_offsets(places, isolation, deadline).await;
+        // What cannot be found now is looked for again later: the other partitions have records to read.
+        let (cluster, repeat) = (&mut self.cluster, Repeat::Never);
+        let found = cluster
+            .find_offsets(places, isolation, repeat, deadline)
+            .await;
         let mut failed = None;
         for (at, result) in found {
             match result {
@@ -409,13 +416,13 @@ impl<E: Env> Consumer<E> {
                     };
                     if assigned.start == start {
                         // Even the end was not found: ask again, but not at once.
-                        self.hold_back(&at);
+                        self.hold_back(&at, None);
                     } else {
                         assigned.seek(start, token);
                     }
                 }
                 Err(error) => {
-                    self.hold_back(&at);
+                    self.hold_back(&at, Some(&error));
                     if !error.is_retriable() {
                         failed = Some(error);
                     }
@@ -425,13 +432,17 @@ impl<E: Env> Consumer<E> {
         failed.map_or(Ok(true), Err)
     }
 
-    /// Leaves a partition alone for a while.
-    fn hold_back(&mut self, at: &TopicPartition) {
+    /// Leaves a partition alone for a while. `error` is why, unless whoever polls is told.
+    fn hold_back(&mut self, at: &TopicPartition, error: Option<&Error>) {
         let now = self.cluster.now();
         if let Some(assigned) = self.partitions.get_mut(at) {
             let pause = self.cluster.pause_ms(assigned.tries);
             assigned.tries += 1;
             assigned.not_before = now.after_ms(pause);
+            if let Some(error) = error.filter(|e| e.is_retriable() && assigned.tries == QUIET_TRIES)
+            {
+                tracing::warn!(%at, %error, "the partition cannot be read; trying again");
+            }
         }
     }
 
@@ -505,9 +516,12 @@ impl<E: Env> Consumer<E> {
         self.metadata_not_before = self.cluster.now().after_ms(pause);
         self.metadata_tries += 1;
         match result {
-            Ok(()) => {}
+            Ok(()) => self.unanswered = 0,
             Err(error) if error.is_retriable() => {
-                tracing::debug!(%error, "no metadata");
+                self.unanswered += 1;
+                if self.unanswered == QUIET_TRIES {
+                    tracing::warn!(%error, "no broker answers; trying again");
+                }
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -689,7 +703,7 @@ impl<E: Env> Consumer<E> {
             if error.wants_metadata() && !moved {
                 metadata.doubt(at);
             }
-            self.hold_back(at);
+            self.hold_back(at, Some(&error));
             return if error.is_retriable() {
                 Ok(())
             } else {
@@ -701,7 +715,7 @@ impl<E: Env> Consumer<E> {
             let end = Offset(data.diverging_epoch.end_offset).min(asked.position);
             tracing::warn!(%at, position = asked.position.0, end = end.0, "the log was truncated");
             if self.options.reset == Reset::Fail {
-                self.hold_back(at);
+                self.hold_back(at, None);
                 let text = format!(
                     "{at} was truncated to offset {end}, below the position {}.",
                     asked.position
@@ -741,12 +755,12 @@ impl<E: Env> Consumer<E> {
         let decoded = match decoded {
             Ok(decoded) => decoded,
             Err(error) => {
-                self.hold_back(at);
+                self.hold_back(at, None);
                 return Err(error);
             }
         };
         let Some(next) = decoded.next else {
-            self.hold_back(at);
+            self.hold_back(at, None);
             let text = format!("{at}: no whole batch came for offset {}", asked.position);
             return Err(Error::protocol("the leader", text));
         };
@@ -767,7 +781,7 @@ impl<E: Env> Consumer<E> {
 
     fn out_of_range(&mut self, at: &TopicPartition, position: Offset) -> Result<()> {
         let Some(place) = self.options.reset.place() else {
-            self.hold_back(at);
+            self.hold_back(at, None);
             let text = format!("{at} does not hold the offset {position}.");
             return Err(Error::server_with(
                 ErrorCode::OFFSET_OUT_OF_RANGE,

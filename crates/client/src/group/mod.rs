@@ -26,7 +26,7 @@ use protocol::sync_group_request::SyncGroupRequestAssignment;
 use protocol::{JoinGroupRequest, JoinGroupResponse, Str, SyncGroupRequest, SyncGroupResponse};
 use types::{ErrorCode, Mono, mutant};
 
-use crate::cluster::{CoordinatorKind, Lane, Topics};
+use crate::cluster::{CoordinatorKind, Lane, QUIET_TRIES, Topics};
 use crate::consumer::{Consumer, ConsumerOptions, ConsumerRecord, Start};
 use crate::metadata::TopicPartition;
 use crate::options::ClientOptions;
@@ -199,10 +199,17 @@ impl<E: Env> GroupConsumer<E> {
         &self.member_id
     }
 
-    /// The generation in which the member has its partitions; -1 if it is in none.
+    /// The last generation that the member joined, whether or not its share has come; -1 if it is in none.
     #[must_use]
     pub fn generation(&self) -> i32 {
         self.generation
+    }
+
+    /// The generation that gave the member what it owns; -1 if none did. A cooperative member keeps it while it
+    /// joins the next one.
+    #[must_use]
+    pub fn owned_generation(&self) -> i32 {
+        self.owned_generation
     }
 
     fn cooperative(&self) -> bool {
@@ -310,9 +317,16 @@ impl<E: Env> GroupConsumer<E> {
         let cluster = self.consumer.cluster();
         cluster.note_coordinator_error(CoordinatorKind::Group, &group, &error);
         let pause = cluster.pause_ms(self.tries);
+        // The coordinator may have been lost with a generation whose share never came: it was told to members and
+        // kept nowhere, and its number may be given again to one that this member is not in.
+        self.generation = self.owned_generation;
         self.tries += 1;
         self.not_before = self.now().after_ms(pause);
         if error.is_retriable() {
+            if self.tries == QUIET_TRIES {
+                let group = self.options.group_id.as_str();
+                tracing::warn!(group, %error, "the coordinator cannot be worked with; trying again");
+            }
             Ok(())
         } else {
             Err(error)
@@ -895,14 +909,13 @@ impl<E: Env> GroupConsumer<E> {
 
 #[cfg(test)]
 mod tests {
-    use env_tokio::{Runtime, RuntimeOptions, Workers};
+    use env_tokio::{Runtime, RuntimeOptions, TokioEnv, Workers};
 
     use super::*;
     use crate::one_at_a_time::alone;
 
-    /// The generation in which a member claims what it owns, when it has joined another one since, whose share
-    /// never came.
-    fn claimed() -> i32 {
+    /// A member that owns a partition since generation 3 and has joined generation 4, whose share never came.
+    fn between_two_generations() -> GroupConsumer<TokioEnv> {
         let runtime = Runtime::new(&RuntimeOptions {
             workers: Workers::Caller,
             ..RuntimeOptions::default()
@@ -918,6 +931,12 @@ mod tests {
         .unwrap();
         member.starting = vec![TopicPartition::new("t", 1)];
         (member.owned_generation, member.generation) = (3, 4);
+        member
+    }
+
+    /// The generation in which such a member claims what it owns.
+    fn claimed() -> i32 {
+        let member = between_two_generations();
         let wishes = member.wishes().unwrap();
         let wishes = decode_member(&Str::from("m"), None, &wishes).unwrap();
         assert_eq!(wishes.owned, [TopicPartition::new("t", 1)]);
@@ -928,6 +947,17 @@ mod tests {
     fn a_claim_is_as_old_as_the_share_that_gave_it() {
         let _alone = alone();
         assert_eq!(claimed(), 3);
+    }
+
+    #[test]
+    fn a_generation_whose_share_never_came_may_be_lost_with_the_coordinator() {
+        let mut member = between_two_generations();
+        let lost = Error::Closed {
+            peer: "broker".to_owned(),
+            sent: true,
+        };
+        member.pass(Err(lost)).unwrap();
+        assert_eq!((member.generation(), member.owned_generation()), (3, 3));
     }
 
     /// The historic bug planted here shows.

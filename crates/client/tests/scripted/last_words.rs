@@ -1,27 +1,22 @@
 //! What is said of an operation whose time ran out: the last thing that tells why.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::collections::BTreeMap;
 
-use common::{answer, request};
-use env::{Connection, Env, Listener, Network, Spawner};
-use ottla_client::{
-    ClientOptions, Cluster, Error, FoundOffset, Isolation, OffsetSpec, TopicPartition, Topics,
-};
-use protocol::api_versions_response::ApiVersion;
+use env::Connection;
+use ottla_client::{Cluster, Error, FoundOffset, Isolation, OffsetSpec, TopicPartition, Topics};
 use protocol::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
-use protocol::metadata_response::{
-    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
-};
-use protocol::{ApiKey, ApiVersionsResponse, ListOffsetsResponse, MetadataResponse, Str};
+use protocol::{ApiKey, ListOffsetsResponse, Str};
 use types::ErrorCode;
+use world::SimEnv;
 use world::network::SimConnection;
-use world::{Profile, SimEnv, World};
 
-/// Where the broker listens.
-const PORT: u16 = 9092;
+use crate::broker::{answer, metadata, request, versions, with_broker};
+
+const APIS: [(ApiKey, i16); 3] = [
+    (ApiKey::API_VERSIONS, 4),
+    (ApiKey::METADATA, 9),
+    (ApiKey::LIST_OFFSETS, 5),
+];
 
 /// Which requests a broker leaves without an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,11 +35,11 @@ async fn broken_broker(socket: SimConnection, silent: Silent) {
     let mut asked_for_offsets = false;
     while let Some((header, _)) = request(&mut input).await {
         match header.api_key {
-            ApiKey::API_VERSIONS => answer(&mut output, &header, &versions()).await,
+            ApiKey::API_VERSIONS => answer(&mut output, &header, &versions(&APIS)).await,
             ApiKey::METADATA => {
                 let later = silent == Silent::MetadataLater && asked_for_offsets;
                 if silent != Silent::Metadata && !later {
-                    answer(&mut output, &header, &metadata()).await;
+                    answer(&mut output, &header, &metadata("orders", 1)).await;
                 }
             }
             _ => {
@@ -54,43 +49,6 @@ async fn broken_broker(socket: SimConnection, silent: Silent) {
                 asked_for_offsets = true;
             }
         }
-    }
-}
-
-fn versions() -> ApiVersionsResponse {
-    let apis = [
-        (ApiKey::API_VERSIONS, 4),
-        (ApiKey::METADATA, 9),
-        (ApiKey::LIST_OFFSETS, 5),
-    ];
-    let api = |(key, max_version): (ApiKey, i16)| ApiVersion {
-        api_key: key.0,
-        min_version: 1,
-        max_version,
-    };
-    ApiVersionsResponse {
-        api_keys: apis.map(api).to_vec(),
-        ..ApiVersionsResponse::default()
-    }
-}
-
-fn metadata() -> MetadataResponse {
-    MetadataResponse {
-        brokers: vec![MetadataResponseBroker {
-            node_id: 1,
-            host: Str::from("broker"),
-            port: PORT.into(),
-            rack: None,
-        }],
-        topics: vec![MetadataResponseTopic {
-            name: Some(Str::from("orders")),
-            partitions: vec![MetadataResponsePartition {
-                leader_id: 1,
-                ..MetadataResponsePartition::default()
-            }],
-            ..MetadataResponseTopic::default()
-        }],
-        ..MetadataResponse::default()
     }
 }
 
@@ -108,29 +66,20 @@ fn disk_error() -> ListOffsetsResponse {
 }
 
 /// What `ask` gets from such a broker.
-fn with_broker<F, T>(silent: Silent, ask: impl FnOnce(Cluster<SimEnv>) -> F) -> T
+fn with_cluster<F, T>(silent: Silent, ask: impl FnOnce(Cluster<SimEnv>) -> F) -> T
 where
     F: Future<Output = T> + Send + 'static,
     T: Send + 'static,
 {
-    let mut world = World::new(1, Profile::calm());
-    world.start_node("broker", move |env| async move {
-        let mut listener = env.network().listen("0.0.0.0", PORT).await.unwrap();
-        loop {
-            let socket = listener.accept().await.unwrap();
-            env.spawner()
-                .spawn("connection", broken_broker(socket, silent));
-        }
-    });
-    let client = world.start_node("client", |_| std::future::pending());
-    let options = ClientOptions::new(&format!("broker:{PORT}")).unwrap();
-    let cluster = Cluster::new(&world.env(client), options);
-    world.block_on(client, ask(cluster)).unwrap()
+    with_broker(
+        move |socket| broken_broker(socket, silent),
+        |env, options| ask(Cluster::new(&env, options)),
+    )
 }
 
 /// What is told of the only partition when its end is asked for, for one minute.
 fn told_of_the_end(silent: Silent) -> Error {
-    with_broker(silent, async |mut cluster| {
+    with_cluster(silent, async |mut cluster| {
         let at = TopicPartition::new("orders", 0);
         let deadline = cluster.now().after_ms(60_000);
         let places = BTreeMap::from([(at.clone(), OffsetSpec::Latest)]);
@@ -157,7 +106,7 @@ fn a_cluster_that_says_nothing_is_not_one_without_the_topic() {
     let error = told_of_the_end(Silent::Metadata);
     assert!(is_nothing_done(&error), "{error:?}");
     // It was only asked for: nothing can have been done.
-    let error = with_broker(Silent::Metadata, async |mut cluster| {
+    let error = with_cluster(Silent::Metadata, async |mut cluster| {
         let deadline = cluster.now().after_ms(50);
         cluster.refresh_until(Topics::All, deadline).await
     });

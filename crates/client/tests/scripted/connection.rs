@@ -1,11 +1,7 @@
 //! A connection against brokers that behave, that are old, that are slow, and that are none.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod common;
 
 use std::time::Duration;
 
-use common::{answer, request};
 use env::{Clock, Connection as _, Env, Listener, Network, Spawner};
 use env_tokio::{Runtime, RuntimeOptions, TokioEnv, Workers};
 use ottla_client::{ClientOptions, Connection, Error, Outcome};
@@ -15,6 +11,8 @@ use protocol::{
 };
 use tokio::io::AsyncWriteExt;
 use types::ErrorCode;
+
+use crate::broker::{answer, request};
 
 type World = TokioEnv;
 type Socket = <<World as Env>::Network as Network>::Connection;
