@@ -502,7 +502,15 @@ impl<D: Disk> Log<D> {
         let sealed = steps.iter().any(|step| matches!(step, Step::Seal(_)));
         let needs_sync = sync && (target.mark != confirmed || self.dir_dirty);
         let state = self.state_dirty && !sealed;
-        let housekeeping = state || !self.removals.is_empty() || !self.snapshots.is_empty();
+        // None before the batches that it stands for.
+        let due = |(at, _, _): &&(NextOffset, PathBuf, Bytes)| *at <= target.mark.offset;
+        let snapshots: Vec<(PathBuf, Bytes)> = self
+            .snapshots
+            .iter()
+            .take_while(due)
+            .map(|(_, path, bytes)| (path.clone(), bytes.clone()))
+            .collect();
+        let housekeeping = state || !self.removals.is_empty() || !snapshots.is_empty();
         if steps.is_empty() && !needs_sync && !housekeeping && !probe {
             return None;
         }
@@ -532,13 +540,7 @@ impl<D: Disk> Log<D> {
                 .then(|| log_start::encode(self.log_start_wanted)),
             epochs: std::mem::take(&mut self.epochs_dirty)
                 .then(|| Bytes::from(self.epochs.encode())),
-            // Not before the batches that it stands for.
-            snapshots: self
-                .snapshots
-                .iter()
-                .take_while(|(at, _, _)| *at <= target.mark.offset)
-                .map(|(_, path, bytes)| (path.clone(), bytes.clone()))
-                .collect(),
+            snapshots,
             removals: self.removals.clone(),
             probe,
             steps,
