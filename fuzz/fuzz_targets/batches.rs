@@ -16,7 +16,7 @@ use records::{
     Batch, Batches, Codec, ControlRecord, Origin, ProducePolicy, TargetCodec, TimestampType,
     validate,
 };
-use types::{Offset, TimestampMs, Wall};
+use types::{NextOffset, Offset, TimestampMs, Wall};
 
 const LIMIT: usize = 1 << 18;
 
@@ -84,7 +84,7 @@ fn read(bytes: &Bytes) {
         let _ = batch.verify_crc();
         let _ = ControlRecord::of_batch(&batch);
         let _ = first_at_or_after(&batch, header.max_timestamp, Offset(0), LIMIT);
-        let _ = max_timestamp(&batch, LIMIT);
+        let _ = max_timestamp(&batch, Offset(0), NextOffset(i64::MAX), LIMIT);
         let Ok(records) = batch.records(LIMIT) else {
             continue;
         };

@@ -41,6 +41,7 @@ pub(crate) fn run(root: &Path, extent: Extent) -> Result<()> {
             "clippy --quiet --workspace --all-targets -- -D warnings",
         )
     })?;
+    step("fuzz targets", || fuzz_targets(root))?;
     step("tests", || {
         // What starts the built program belongs to the last step.
         words(root, "test --quiet --workspace --exclude ottla-tests")?;
@@ -48,7 +49,6 @@ pub(crate) fn run(root: &Path, extent: Extent) -> Result<()> {
     })?;
     if extent == Extent::Full {
         step("mutants", || mutants(root))?;
-        step("fuzz targets", || fuzz_targets(root))?;
         let simulate = |args: &str| {
             let sim =
                 "run --quiet --profile sim -p ottla-sim --features tripwire --bin ottla-sim --";

@@ -25,7 +25,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   ci                    everything that CI checks, quick things first; writes nothing
-  ci quick              the same up to the tests: no mutants, fuzz targets, simulator, release build, foreign clients
+  ci quick              the same up to the tests: no mutants, simulator, release build, foreign clients
   fix                   format, regenerate, fix what lints can fix
   codegen [--check]     crates/protocol/src/generated from crates/protocol/schemas
   conformance ...       record Kafka's answers, compare others with them (tests/conformance/README.md)
