@@ -57,39 +57,34 @@ fn believes_the_later_claim() -> bool {
     shares["b"].iter().any(|at| at.partition == 1)
 }
 
-fn keeps_the_later_leader() -> bool {
+/// The leader, by what is known after this answer and `then`.
+fn leader_after(first: &MetadataResponse, then: impl FnOnce(&mut Metadata)) -> (i32, i32) {
     let mut metadata = Metadata::default();
-    let at = TopicPartition::new("t", 0);
-    metadata
-        .apply(&answer(1, 5), true, Mono(0))
-        .expect("no error");
-    metadata.set_leader(&at, 2, 4);
-    metadata.leader(&at) == Ok((1, 5))
+    metadata.apply(first, true, Mono(0)).expect("no error");
+    then(&mut metadata);
+    let leader = metadata.leader(&TopicPartition::new("t", 0));
+    leader.expect("one that is known")
+}
+
+fn keeps_the_later_leader() -> bool {
+    let hint = |metadata: &mut Metadata| {
+        metadata.set_leader(&TopicPartition::new("t", 0), 2, 4);
+    };
+    leader_after(&answer(1, 5), hint) == (1, 5)
+}
+
+fn learn(metadata: &mut Metadata, answer: &MetadataResponse) {
+    metadata.apply(answer, true, Mono(1)).expect("no error");
 }
 
 fn keeps_the_later_answer() -> bool {
-    let mut metadata = Metadata::default();
-    let at = TopicPartition::new("t", 0);
-    metadata
-        .apply(&answer(1, 5), true, Mono(0))
-        .expect("no error");
-    metadata
-        .apply(&answer(2, 4), true, Mono(1))
-        .expect("no error");
-    metadata.leader(&at) == Ok((1, 5))
+    leader_after(&answer(1, 5), |known| learn(known, &answer(2, 4))) == (1, 5)
 }
 
 /// A topic was deleted and made again: its epochs start anew.
 fn knows_another_topic_of_the_name() -> bool {
-    let mut metadata = Metadata::default();
-    let at = TopicPartition::new("t", 0);
-    metadata
-        .apply(&answer(1, 5), true, Mono(0))
-        .expect("no error");
-    metadata
-        .apply(&answer_of(Uuid([2; 16]), 2, 0), true, Mono(1))
-        .expect("no error");
-    metadata.leader(&at) == Ok((2, 0))
+    let another = answer_of(Uuid([2; 16]), 2, 0);
+    leader_after(&answer(1, 5), |known| learn(known, &another)) == (2, 0)
 }
 
 /// Whoever is told that time ran out knows nothing of what became of the request.

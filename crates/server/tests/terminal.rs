@@ -20,6 +20,13 @@ fn at(node: &Node, args: &[&str]) -> AtTerminal {
     AtTerminal::start(&[args, &["-b", &node.bootstrap]].concat())
 }
 
+/// A command at the terminal that has asked whether to go on.
+fn asking(node: &Node, args: &[&str]) -> AtTerminal {
+    let mut asked = at(node, args);
+    asked.await_text(QUESTION);
+    asked
+}
+
 fn there(node: &Node, topic: &str) -> bool {
     match node.ask(&["topic", "describe", topic]).code {
         0 => true,
@@ -36,8 +43,7 @@ fn only_a_yes_is_a_yes() {
     node.ask_with(&["produce", "orders"], b"a\nb\n").expect(0);
     // Ctrl-D is the end of the input: no answer at all.
     for keys in ["\n", "n\n", "yess\n", "\u{4}"] {
-        let mut asked = at(&node, &["topic", "delete", "orders"]);
-        asked.await_text(QUESTION);
+        let mut asked = asking(&node, &["topic", "delete", "orders"]);
         assert!(asked.shown.contains("orders: 2 partitions, 2 records"));
         asked.press(keys);
         let ran = asked.end();
@@ -50,8 +56,7 @@ fn only_a_yes_is_a_yes() {
         );
         assert!(ran.stdout.is_empty() && there(&node, "orders"));
     }
-    let mut asked = at(&node, &["topic", "delete", "orders"]);
-    asked.await_text(QUESTION);
+    let mut asked = asking(&node, &["topic", "delete", "orders"]);
     asked.press("Y\n");
     assert!(asked.end().expect(0).contains("orders"));
     assert!(!there(&node, "orders"));
@@ -65,8 +70,7 @@ fn an_answer_may_take_longer_than_the_command() {
     let node = Node::start();
     node.ask(&["topic", "create", "orders", "-p", "1"])
         .expect(0);
-    let mut asked = at(&node, &["topic", "delete", "orders", "--timeout", "3s"]);
-    asked.await_text(QUESTION);
+    let mut asked = asking(&node, &["topic", "delete", "orders", "--timeout", "3s"]);
     std::thread::sleep(TIMEOUT + Duration::from_millis(500));
     asked.press("y\n");
     asked.end().expect(0);

@@ -10,7 +10,7 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use common::{Node, Ran, TempDir, run, run_with};
 use serde_json::Value;
@@ -19,6 +19,26 @@ use serde_json::Value;
 fn ask_for(node: &Node, timeout: &str, args: &[&str]) -> Ran {
     let all = [args, &["--timeout", timeout, "-b", &node.bootstrap]].concat();
     run_with(&all, b"", |_| {})
+}
+
+/// A node with the topic `t` of one partition, in which this was produced.
+fn with_input(input: &[u8]) -> Node {
+    let node = Node::start();
+    node.ask(&["topic", "create", "t", "-p", "1"]).expect(0);
+    node.ask_with(&["produce", "t"], input).expect(0);
+    node
+}
+
+/// More than a pipe holds, so that whoever writes it is held up by a reader who takes the first byte only.
+fn more_than_a_pipe_holds() -> Vec<u8> {
+    format!("{:01000}\n", 0).repeat(1_000).into_bytes()
+}
+
+/// Takes the first byte of what a command prints.
+fn take_first_byte(command: &mut Child) {
+    let mut first = [0];
+    let out = command.stdout.as_mut().unwrap();
+    out.read_exact(&mut first).unwrap();
 }
 
 /// A node one of whose partitions, the second of `orders`, cannot be opened. The other has three records.
@@ -190,10 +210,8 @@ fn a_node_that_cannot_start_says_what_to_do() {
 #[test]
 fn a_broker_that_goes_away_in_the_middle_is_noticed() {
     const RECORDS: usize = 3_000;
-    let mut node = Node::start();
-    node.ask(&["topic", "create", "t", "-p", "1"]).expect(0);
     let input = format!("{:04000}\n", 0).repeat(RECORDS);
-    node.ask_with(&["produce", "t"], input.as_bytes()).expect(0);
+    let mut node = with_input(input.as_bytes());
     let until = format!("0:{RECORDS}");
     let ranges = [":end", &until, "start"];
     let mut readers: Vec<_> = ranges
@@ -214,13 +232,7 @@ fn a_broker_that_goes_away_in_the_middle_is_noticed() {
         .collect();
     // Each has begun, and is held up by a pipe that nobody reads from.
     for reader in &mut readers {
-        let mut first = [0];
-        reader
-            .stdout
-            .as_mut()
-            .unwrap()
-            .read_exact(&mut first)
-            .unwrap();
+        take_first_byte(reader);
     }
     node.kill();
     for (range, reader) in ranges.iter().zip(readers) {
@@ -241,9 +253,7 @@ fn a_broker_that_goes_away_in_the_middle_is_noticed() {
 /// What is yet to be written is waited for.
 #[test]
 fn a_range_that_ends_in_the_future_is_waited_for() {
-    let node = Node::start();
-    node.ask(&["topic", "create", "t", "-p", "1"]).expect(0);
-    node.ask_with(&["produce", "t"], b"a\n").expect(0);
+    let node = with_input(b"a\n");
     let mut reader = common::command()
         .args(["consume", "t", "-o", "0:2", "--timeout", "1s"])
         .args(["-b", &node.bootstrap])
@@ -263,19 +273,14 @@ fn a_range_that_ends_in_the_future_is_waited_for() {
 /// The others of a group need not wait until it has missed a member whose output nobody reads any more.
 #[test]
 fn a_member_whose_output_nobody_reads_leaves_its_group() {
-    let node = Node::start();
-    node.ask(&["topic", "create", "t", "-p", "1"]).expect(0);
-    let input = format!("{:01000}\n", 0).repeat(1_000);
-    node.ask_with(&["produce", "t"], input.as_bytes()).expect(0);
+    let node = with_input(&more_than_a_pipe_holds());
     let mut member = common::command()
         .args(["consume", "t", "-g", "g", "-b", &node.bootstrap])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut first = [0];
-    let mut out = member.stdout.take().unwrap();
-    out.read_exact(&mut first).unwrap();
-    drop(out);
+    take_first_byte(&mut member);
+    drop(member.stdout.take());
     let _watchdog = common::watchdog(&member);
     assert!(member.wait().unwrap().success());
     let group = node
@@ -325,23 +330,14 @@ fn an_interrupted_producer_tells_what_it_wrote() {
 /// `ottla consume t | less`: who looks at the first page can end it.
 #[test]
 fn a_command_that_nobody_reads_from_hears_ctrl_c() {
-    let node = Node::start();
-    node.ask(&["topic", "create", "t", "-p", "1"]).expect(0);
-    let input = format!("{:01000}\n", 0).repeat(1_000);
-    node.ask_with(&["produce", "t"], input.as_bytes()).expect(0);
+    let node = with_input(&more_than_a_pipe_holds());
     let mut reader = common::command()
         .args(["consume", "t", "-o", "start", "-b", &node.bootstrap])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut first = [0];
-    reader
-        .stdout
-        .as_mut()
-        .unwrap()
-        .read_exact(&mut first)
-        .unwrap();
+    take_first_byte(&mut reader);
     common::interrupt(&reader);
     let _watchdog = common::watchdog(&reader);
     let out = reader.stdout.take();

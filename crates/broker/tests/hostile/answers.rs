@@ -2,16 +2,15 @@
 //! connection ends.
 
 use broker::Limits;
-use protocol::create_topics_request::CreatableTopic;
 use protocol::describe_configs_request::DescribeConfigsResource;
 use protocol::describe_producers_request::TopicRequest;
 use protocol::fetch_request::{FetchPartition, FetchTopic};
 use protocol::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use protocol::produce_request::{PartitionProduceData, TopicProduceData};
 use protocol::{
-    ApiKey, CreateTopicsRequest, DescribeConfigsRequest, DescribeGroupsRequest,
-    DescribeProducersRequest, DescribeTransactionsRequest, FetchRequest, FindCoordinatorRequest,
-    OffsetFetchRequest, ProduceRequest, Records, Str,
+    ApiKey, DescribeConfigsRequest, DescribeGroupsRequest, DescribeProducersRequest,
+    DescribeTransactionsRequest, FetchRequest, FindCoordinatorRequest, OffsetFetchRequest,
+    ProduceRequest, Records, Str,
 };
 use records::{BatchBuilder, Codec};
 use types::{ErrorCode, TimestampMs};
@@ -20,22 +19,6 @@ use world::{NetworkProfile, Profile, SimEnv};
 use crate::site::{Heard, Site, Wire, frame, head, limits, pause};
 
 const KIB: usize = 1024;
-
-/// Makes a topic of one partition.
-pub async fn create(wire: &mut Wire, topic: &Str) {
-    let request = CreateTopicsRequest {
-        topics: vec![CreatableTopic {
-            name: topic.clone(),
-            num_partitions: 1,
-            replication_factor: 1,
-            ..Default::default()
-        }],
-        timeout_ms: 10_000,
-        ..Default::default()
-    };
-    let answer = wire.ask(&request, 7, 60_000).await.expect("an answer");
-    assert_eq!(answer.topics[0].error_code, 0);
-}
 
 /// A record of so many bytes.
 pub fn produce(topic: &Str, bytes: usize) -> ProduceRequest {
@@ -84,7 +67,7 @@ async fn read(wire: &mut Wire, topic: &Str, bytes_max: usize, ms: i64) -> Option
 async fn fill(env: &SimEnv) -> Str {
     let topic = Str::from("orders");
     let mut wire = Wire::connect(env).await;
-    create(&mut wire, &topic).await;
+    wire.create(&topic, 1).await;
     for _ in 0..30 {
         let request = produce(&topic, 100 * KIB);
         let answer = wire.ask(&request, 9, 60_000).await.expect("an answer");
@@ -133,7 +116,7 @@ fn answers_that_nobody_takes_do_not_fill_the_memory() {
         let mut honest = Wire::connect(&env).await;
         // Whoever wants little does not wait for those.
         let other = Str::from("other");
-        create(&mut honest, &other).await;
+        honest.create(&other, 1).await;
         honest.ask(&produce(&other, 1000), 9, 5_000).await;
         let small = read(&mut honest, &other, MIB, 5_000).await;
         // And whoever wants much gets it, in the end.
@@ -190,7 +173,7 @@ fn what_a_producer_was_told_of_is_read_at_once() {
     site.client(|env| async move {
         let topic = Str::from("orders");
         let mut wire = Wire::connect(&env).await;
-        create(&mut wire, &topic).await;
+        wire.create(&topic, 1).await;
         let mut request = produce(&topic, 100);
         request.acks = 1;
         let mut before = 0;
@@ -216,7 +199,7 @@ fn what_was_asked_before_a_request_that_is_refused_is_answered() {
         site.client(|env| async move {
             let topic = Str::from("orders");
             let mut wire = Wire::connect(&env).await;
-            create(&mut wire, &topic).await;
+            wire.create(&topic, 1).await;
             let mut bytes = frame(&produce(&topic, 100), 9).repeat(4);
             bytes.extend(refused);
             wire.send(&bytes).await;
@@ -239,7 +222,7 @@ fn what_is_named_again_and_again_is_answered_twice() {
     site.client(|env| async move {
         let topic = Str::from("orders");
         let mut wire = Wire::connect(&env).await;
-        create(&mut wire, &topic).await;
+        wire.create(&topic, 1).await;
         let again = |name: &str| vec![Str::from(name); 1000];
 
         let request = DescribeGroupsRequest {

@@ -6,10 +6,9 @@ use protocol::offset_fetch_request::OffsetFetchRequestGroup;
 use protocol::{FindCoordinatorRequest, OffsetCommitRequest, OffsetFetchRequest, Str};
 use types::ErrorCode;
 
-use crate::answers::create;
 use crate::site::{Site, Wire, limits};
 
-/// What was committed, or why that is not said.
+/// What was committed, -1 for nothing, or why that is not said.
 async fn committed(wire: &mut Wire) -> Result<i64, ErrorCode> {
     let request = OffsetFetchRequest {
         groups: vec![OffsetFetchRequestGroup {
@@ -22,14 +21,18 @@ async fn committed(wire: &mut Wire) -> Result<i64, ErrorCode> {
     let answer = wire.ask(&request, 8, 5_000).await.expect("an answer");
     let group = &answer.groups[0];
     match ErrorCode(group.error_code) {
-        ErrorCode::NONE => Ok(group.topics[0].partitions[0].committed_offset),
+        ErrorCode::NONE => {
+            let topic = group.topics.first();
+            Ok(topic.map_or(-1, |topic| topic.partitions[0].committed_offset))
+        }
         error => Err(error),
     }
 }
 
-#[test]
-fn a_log_that_cannot_be_read_is_read_again() {
-    const COMMITS: i64 = 40;
+const COMMITS: i64 = 40;
+
+/// What is said of a group's last commit soon after a start at which the log cannot be read, and what much later.
+fn told_of_the_last_commit() -> [Result<i64, ErrorCode>; 2] {
     let small_segments = Limits {
         segment_bytes_max: 16 << 10,
         ..limits()
@@ -38,7 +41,7 @@ fn a_log_that_cannot_be_read_is_read_again() {
     site.client(|env| async move {
         let mut wire = Wire::connect(&env).await;
         let orders = Str::from("orders");
-        create(&mut wire, &orders).await;
+        wire.create(&orders, 1).await;
         let request = FindCoordinatorRequest {
             coordinator_keys: vec![Str::from("g")],
             ..Default::default()
@@ -68,14 +71,32 @@ fn a_log_that_cannot_be_read_is_read_again() {
     let files = site.descriptors.clone();
     files.fail_second_reads_of("__consumer_offsets");
     site.kill_and_start();
-    let (at_first, later) = site.client(|env| async move {
+    let told = site.client(|env| async move {
         let mut wire = Wire::connect(&env).await;
         wire.pause(300).await;
         let at_first = committed(&mut wire).await;
         wire.pause(300_000).await;
-        (at_first, committed(&mut wire).await)
+        [at_first, committed(&mut wire).await]
     });
     assert!(files.failed_reads() > 0);
-    assert_eq!(at_first, Err(ErrorCode::COORDINATOR_NOT_AVAILABLE));
-    assert_eq!(later, Ok(COMMITS - 1));
+    told
+}
+
+const READ_AGAIN: [Result<i64, ErrorCode>; 2] =
+    [Err(ErrorCode::COORDINATOR_NOT_AVAILABLE), Ok(COMMITS - 1)];
+
+#[test]
+fn a_log_that_cannot_be_read_is_read_again() {
+    assert_eq!(told_of_the_last_commit(), READ_AGAIN);
+}
+
+/// The historic bug planted here shows. CI runs this one alone: the living mutant is the whole process's.
+#[cfg(feature = "mutants")]
+#[test]
+fn each_planted_bug_shows() {
+    types::mutants::activate(Some("GRP-08"));
+    let wrong = told_of_the_last_commit();
+    types::mutants::activate(None);
+    assert_eq!(wrong, [Ok(-1), Ok(-1)]);
+    assert_eq!(told_of_the_last_commit(), READ_AGAIN);
 }

@@ -8,7 +8,6 @@ use protocol::{
 };
 use types::ErrorCode;
 
-use crate::answers::create;
 use crate::site::{Site, Wire, limits};
 
 const MANY: usize = 100_000;
@@ -50,7 +49,7 @@ fn offsets_of_many_topics_that_are_not_there() {
     let (committed, deleted) = site.client(|env| async move {
         let mut wire = Wire::connect(&env).await;
         for topic in ["orders", "other"] {
-            create(&mut wire, &Str::from(topic)).await;
+            wire.create(&Str::from(topic), 1).await;
         }
         let request = FindCoordinatorRequest {
             coordinator_keys: vec![Str::from("g")],

@@ -1,9 +1,8 @@
 //! A process that has too many open files: it waits for better times, and loses nothing by it.
 
 use bytes::Bytes;
-use protocol::create_topics_request::CreatableTopic;
 use protocol::produce_request::{PartitionProduceData, TopicProduceData};
-use protocol::{CreateTopicsRequest, ProduceRequest, ProduceResponse, Records, Str};
+use protocol::{ProduceRequest, ProduceResponse, Records, Str};
 use records::{BatchBuilder, Codec};
 use types::{ErrorCode, TimestampMs};
 
@@ -11,22 +10,6 @@ use crate::site::{Site, Wire, limits};
 
 /// Partitions of the topic.
 pub const PARTITIONS: i32 = 40;
-
-/// Makes the topic.
-pub async fn create(wire: &mut Wire) {
-    let request = CreateTopicsRequest {
-        topics: vec![CreatableTopic {
-            name: Str::from("orders"),
-            num_partitions: PARTITIONS,
-            replication_factor: 1,
-            ..Default::default()
-        }],
-        timeout_ms: 10_000,
-        ..Default::default()
-    };
-    let answer = wire.ask(&request, 7, 60_000).await.expect("an answer");
-    assert_eq!(answer.topics[0].error_code, 0);
-}
 
 /// Sends one record to each partition; gives the partitions' errors.
 pub async fn produce(wire: &mut Wire) -> Vec<ErrorCode> {
@@ -84,7 +67,7 @@ fn partitions_wait_for_descriptors() {
         files.allow(open + spare);
         let refused = site.client(|env| async move {
             let mut wire = Wire::connect(&env).await;
-            create(&mut wire).await;
+            wire.create(&Str::from("orders"), PARTITIONS).await;
             let errors = produce(&mut wire).await;
             assert!(
                 (errors.iter()).all(|error| *error == ErrorCode::NONE || error.is_retriable()),
@@ -115,7 +98,7 @@ fn opening_is_tried_again_less_and_less_often() {
     files.allow(files.open());
     site.client(|env| async move {
         let mut wire = Wire::connect(&env).await;
-        create(&mut wire).await;
+        wire.create(&Str::from("orders"), PARTITIONS).await;
         wire.pause(60_000).await;
     });
     let refused = files.refused();
@@ -138,7 +121,7 @@ fn a_start_with_few_descriptors_opens_everything_in_the_end() {
         let few = files.open() + spare;
         site.client(|env| async move {
             let mut wire = Wire::connect(&env).await;
-            create(&mut wire).await;
+            wire.create(&Str::from("orders"), PARTITIONS).await;
             let errors = produce(&mut wire).await;
             assert_eq!(accepted(&errors), PARTITIONS as usize);
         });

@@ -11,8 +11,8 @@ use protocol::{
 };
 use types::ErrorCode;
 
-use crate::answers::{create as create_one, produce as produce_one};
-use crate::open_files::{PARTITIONS, create, produce};
+use crate::answers::produce as produce_one;
+use crate::open_files::{PARTITIONS, produce};
 use crate::site::{Heard, Site, Wire, frame, limits};
 
 /// What each partition says of itself.
@@ -125,7 +125,7 @@ fn they_are_led_by_nobody_yet() {
     let few = files.open() + 8;
     site.client(|env| async move {
         let mut wire = Wire::connect(&env).await;
-        create(&mut wire).await;
+        wire.create(&Str::from("orders"), PARTITIONS).await;
         produce(&mut wire).await;
     });
     files.allow(few);
@@ -187,7 +187,7 @@ fn batches_that_wait_for_a_log_are_given_up_in_time() {
         let wanted = topic.clone();
         site.client(move |env| async move {
             let mut wire = Wire::connect(&env).await;
-            create_one(&mut wire, &wanted).await;
+            wire.create(&wanted, 1).await;
             let mut request = produce_one(&wanted, 100);
             (request.acks, request.timeout_ms) = (acks, timeout_ms);
             for _ in 0..3 {

@@ -6,9 +6,10 @@ use std::time::Duration;
 use broker::{BrokerConfig, Limits, ListenerConfig, Node};
 use bytes::{Buf, Bytes};
 use env::{Clock, Connection, Either, Env, Network, OpenMode, race};
+use protocol::create_topics_request::CreatableTopic;
 use protocol::fetch_request::{FetchPartition, FetchTopic};
 use protocol::metadata_request::MetadataRequestTopic;
-use protocol::{FetchRequest, MetadataRequest, Request, Str};
+use protocol::{CreateTopicsRequest, FetchRequest, MetadataRequest, Request, Str};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use types::BrokerId;
 use world::network::SimConnection;
@@ -192,6 +193,22 @@ pub enum Heard {
 }
 
 impl Wire {
+    /// Makes a topic.
+    pub async fn create(&mut self, topic: &Str, num_partitions: i32) {
+        let request = CreateTopicsRequest {
+            topics: vec![CreatableTopic {
+                name: topic.clone(),
+                num_partitions,
+                replication_factor: 1,
+                ..Default::default()
+            }],
+            timeout_ms: 10_000,
+            ..Default::default()
+        };
+        let answer = self.ask(&request, 7, 60_000).await.expect("an answer");
+        assert_eq!(answer.topics[0].error_code, 0);
+    }
+
     /// Connects.
     pub async fn to(env: &SimEnv, port: u16) -> Wire {
         let connection = env
