@@ -82,7 +82,7 @@ pub const MUTANTS: &[Mutant] = &[
         at: "broker",
         what: "a coordinator whose log cannot be read serves what it has",
         expected: &["G9", "G5", "G7", "G14"],
-        tests: "",
+        tests: "broker",
     },
     Mutant {
         name: "GRP-09",

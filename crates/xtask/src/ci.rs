@@ -80,10 +80,15 @@ fn mutants(root: &Path) -> Result<()> {
         root,
         &format!("test --quiet {packages} --features {features} --test mutants"),
     )?;
-    words(
-        root,
-        "test --quiet -p ottla-client --features mutants --lib each_planted_bug_shows",
-    )?;
+    for target in [
+        "-p ottla-client --features mutants --lib",
+        "-p ottla-broker --features mutants --test hostile",
+    ] {
+        words(
+            root,
+            &format!("test --quiet {target} each_planted_bug_shows"),
+        )?;
+    }
     words(
         root,
         "test --quiet -p ottla-specs --features mutants --test models",
