@@ -27,7 +27,7 @@ pub use clock::TokioClock;
 pub use disk::{DiskOptions, TokioDisk, TokioFile};
 pub use entropy::{Seed, TokioEntropy};
 pub use net::TokioNetwork;
-pub use runtime::{Runtime, RuntimeOptions, Signal, Workers, shutdown_signal};
+pub use runtime::{Runtime, RuntimeOptions, Signal, Signals, Workers};
 pub use spawner::{TokioSpawner, TokioTask};
 
 /// The world of one process.

@@ -97,23 +97,36 @@ pub enum Signal {
     Terminate,
 }
 
-/// Listens, from this call on, for SIGINT and SIGTERM; the future completes with the first one. Asking
-/// again waits for the next, so that a second Ctrl-C can be taken for impatience.
-///
-/// # Errors
-/// The handlers cannot be installed.
-///
-/// # Panics
-/// Outside a [`Runtime`].
-pub fn shutdown_signal() -> io::Result<impl Future<Output = Signal> + Send + 'static> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        match env::race(interrupt.recv(), terminate.recv()).await {
+/// Ears for SIGINT and SIGTERM. What comes while nobody asks is told when somebody does; several of a kind that come
+/// before that count as one.
+#[derive(Debug)]
+pub struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Listens from this call on. From then on the signals no longer end the process by themselves, whoever listens.
+    ///
+    /// # Errors
+    /// The handlers cannot be installed.
+    ///
+    /// # Panics
+    /// Outside a [`Runtime`].
+    pub fn listen() -> io::Result<Signals> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// The next one. Asking again waits for another, so that a second Ctrl-C can be taken for impatience.
+    pub async fn next(&mut self) -> Signal {
+        match env::race(self.interrupt.recv(), self.terminate.recv()).await {
             env::Either::First(_) => Signal::Interrupt,
             env::Either::Second(_) => Signal::Terminate,
         }
-    })
+    }
 }
 
 #[cfg(test)]
@@ -147,14 +160,17 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_completes_the_future() {
+    fn a_signal_that_comes_while_nobody_asks_is_told() {
         let runtime = Runtime::new(&RuntimeOptions::default()).unwrap();
         let seen = runtime.block_on(async {
-            let signal = shutdown_signal().unwrap();
+            let mut signals = Signals::listen().unwrap();
+            let mut others = Signals::listen().unwrap();
             let me = rustix::process::getpid();
             rustix::process::kill_process(me, rustix::process::Signal::TERM).unwrap();
-            signal.await
+            // By now it has come.
+            let heard = others.next().await;
+            (heard, signals.next().await)
         });
-        assert_eq!(seen, Signal::Terminate);
+        assert_eq!(seen, (Signal::Terminate, Signal::Terminate));
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use client::{Admin, ClientOptions};
 use env::{Clock, Either, Either3, Env, race, race3};
-use env_tokio::{Runtime, RuntimeOptions, TokioClock, TokioEnv, Workers, shutdown_signal};
+use env_tokio::{Runtime, RuntimeOptions, Signals, TokioClock, TokioEnv, Workers};
 use tokio::sync::watch;
 use types::Mono;
 
@@ -86,7 +86,7 @@ impl Connect {
     ) -> Result<T> {
         let options = self.options()?;
         let limit = Some(self.timeout.saturating_add(GRACE));
-        run(limit, OnSignal::End, async |env, deadline| {
+        run(limit, async |env, deadline| {
             let mut admin = Admin::new(&env, options);
             command(&mut admin, deadline).await
         })
@@ -95,21 +95,24 @@ impl Connect {
     /// Runs a command that goes on until it is done or somebody presses Ctrl-C.
     pub(crate) fn stream<T>(
         &self,
-        on_signal: OnSignal,
         command: impl AsyncFnOnce(TokioEnv, ClientOptions) -> Result<T>,
     ) -> Result<T> {
         let options = self.options()?;
-        run(None, on_signal, async |env, _| command(env, options).await)
+        run(None, async |env, _| command(env, options).await)
     }
-}
 
-/// What Ctrl-C and SIGTERM do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OnSignal {
-    /// They end the command where it is.
-    End,
-    /// The command hears them itself, because something is to be put in order first.
-    Heard,
+    /// The same for a command that hears Ctrl-C and SIGTERM itself, because something is to be put in order first.
+    pub(crate) fn stream_with_signals<T>(
+        &self,
+        command: impl AsyncFnOnce(TokioEnv, ClientOptions, Signals) -> Result<T>,
+    ) -> Result<T> {
+        let options = self.options()?;
+        // What is put in order after the first takes its time; whoever sends a second does not wait for that.
+        let (runtime, signals) = start(2)?;
+        let end = runtime.block_on(command(runtime.env().clone(), options, signals));
+        runtime.shutdown(Duration::from_secs(1));
+        end
+    }
 }
 
 /// Until when a command may take. It does not run while somebody is asked: people take the time that they take.
@@ -160,32 +163,35 @@ impl Deadline {
     }
 }
 
-/// Runs a command on this thread.
-pub(crate) fn run<T>(
-    limit: Option<Duration>,
-    on_signal: OnSignal,
-    command: impl AsyncFnOnce(TokioEnv, &Deadline) -> Result<T>,
-) -> Result<T> {
+/// A runtime on this thread, and ears that miss no signal. The process ends if it does not after so many of them.
+fn start(last: usize) -> Result<(Runtime, Signals)> {
     let runtime = on_this_thread().context("the runtime cannot be started")?;
+    let signals = runtime.block_on(async { Signals::listen() });
+    let signals = signals.context("signals cannot be heard")?;
     std::thread::Builder::new()
         .name("signals".to_owned())
         // Without its own ear only the command hears signals.
-        .spawn(move || drop(end_the_deaf(on_signal)))
+        .spawn(move || drop(end_the_deaf(last)))
         .context("a thread for signals cannot be started")?;
+    Ok((runtime, signals))
+}
+
+/// Runs a command on this thread. Ctrl-C and SIGTERM end it where it is.
+pub(crate) fn run<T>(
+    limit: Option<Duration>,
+    command: impl AsyncFnOnce(TokioEnv, &Deadline) -> Result<T>,
+) -> Result<T> {
+    let (runtime, mut signals) = start(1)?;
     let env = runtime.env().clone();
     let end = runtime.block_on(async {
-        let signal = match on_signal {
-            OnSignal::End => Some(shutdown_signal().context("signals cannot be heard")?),
-            OnSignal::Heard => None,
-        };
-        let signal = async {
-            match signal {
-                Some(signal) => signal.await,
-                None => std::future::pending().await,
-            }
-        };
         let deadline = Deadline::new(*env.clock(), limit);
-        match race3(command(env.clone(), &deadline), signal, deadline.passed()).await {
+        match race3(
+            command(env.clone(), &deadline),
+            signals.next(),
+            deadline.passed(),
+        )
+        .await
+        {
             Either3::First(result) => result,
             Either3::Second(_) => {
                 let text = match deadline.asking.get() {
@@ -215,16 +221,12 @@ fn on_this_thread() -> std::io::Result<Runtime> {
 
 /// Ends the process if its command does not hear a signal, because its thread is held up: by a filter that never
 /// ends, or by a pipe that nobody reads from.
-fn end_the_deaf(on_signal: OnSignal) -> Result<()> {
+fn end_the_deaf(last: usize) -> Result<()> {
     let runtime = on_this_thread()?;
-    let signals = match on_signal {
-        OnSignal::End => 1,
-        // What is put in order after the first takes its time; whoever sends a second does not wait for that.
-        OnSignal::Heard => 2,
-    };
     runtime.block_on(async {
-        for _ in 0..signals {
-            shutdown_signal()?.await;
+        let mut signals = Signals::listen()?;
+        for _ in 0..last {
+            signals.next().await;
         }
         let clock = *runtime.env().clock();
         clock.sleep_until(clock.mono().after(HEARING)).await;
@@ -243,7 +245,7 @@ mod tests {
     #[test]
     fn what_comes_after_an_answer_has_the_whole_time_and_no_more() {
         let mut came_after = false;
-        let late = run(Some(LIMIT), OnSignal::End, async |env, deadline| {
+        let late = run(Some(LIMIT), async |env, deadline| {
             let clock = *env.clock();
             let answer = clock.sleep_until(clock.mono().after(LIMIT * 3 / 2));
             deadline.while_asking(answer).await;

@@ -72,10 +72,7 @@ rows! {
 /// Formats.
 pub(crate) fn run(args: &Format, output: Output) -> Result<Exit> {
     if args.random_id {
-        let id = connect::run(None, connect::OnSignal::End, async |env, _| {
-            Ok(fresh::<1>(&env))
-        })?[0]
-            .to_string();
+        let id = connect::run(None, async |env, _| Ok(fresh::<1>(&env)))?[0].to_string();
         output::value(output, &FreshId { id: id.clone() }, &id)?;
         return Ok(Exit::Ok);
     }
@@ -95,7 +92,7 @@ pub(crate) fn run(args: &Format, output: Output) -> Result<Exit> {
             "`--ignore-formatted` leaves it as it is and says so; to make it anew, empty it first";
         return Err(Failure::new(Exit::Precondition, text).next(next).into());
     }
-    let formatted = connect::run(None, connect::OnSignal::End, async |env, _| {
+    let formatted = connect::run(None, async |env, _| {
         let opened = LogDir::open(
             env.disk(),
             dir.clone(),

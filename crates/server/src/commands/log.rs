@@ -175,15 +175,11 @@ rows! {
 
 /// Runs a command about files.
 pub(crate) fn run(args: &LogArgs, output: Output) -> Result<Exit> {
-    connect::run(
-        None,
-        connect::OnSignal::End,
-        async |env, deadline| match &args.command {
-            Command::Dump(args) => self::dump_all(&env, args, output).await,
-            Command::Verify(args) => self::verify_all(&env, args, output).await,
-            Command::Repair(args) => self::repair_all(&env, args, output, deadline).await,
-        },
-    )
+    connect::run(None, async |env, deadline| match &args.command {
+        Command::Dump(args) => self::dump_all(&env, args, output).await,
+        Command::Verify(args) => self::verify_all(&env, args, output).await,
+        Command::Repair(args) => self::repair_all(&env, args, output, deadline).await,
+    })
 }
 
 async fn dump_all(env: &TokioEnv, args: &Dump, output: Output) -> Result<Exit> {

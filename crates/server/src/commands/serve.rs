@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use broker::Node;
 use env::{Either3, Env as _, race3};
-use env_tokio::{Runtime, RuntimeOptions, TokioEnv, Workers, shutdown_signal};
+use env_tokio::{Runtime, RuntimeOptions, Signals, TokioEnv, Workers};
 
 use storage::StorageError;
 
@@ -51,7 +51,7 @@ pub(crate) fn run(args: &Serve, output: Output) -> Result<Exit> {
     let listeners = config.listeners.clone();
     let data = config.log_dir.clone();
     let end = runtime.block_on(async {
-        let signal = shutdown_signal().context("signals cannot be heard")?;
+        let mut signals = Signals::listen().context("signals cannot be heard")?;
         let panicked = fatal_panic(runtime.env());
         let node = Node::start(runtime.env().clone(), config)
             .await
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &Serve, output: Output) -> Result<Exit> {
             Err(error) if exit::of(&error).is_none() => {}
             told => told?,
         }
-        let exit = match race3(signal, node.failed(), panicked).await {
+        let exit = match race3(signals.next(), node.failed(), panicked).await {
             Either3::First(signal) => {
                 tracing::info!(?signal, "stopping");
                 Exit::Ok

@@ -8,7 +8,7 @@ use client::{
     TopicPartition,
 };
 use env::{Clock, Either, Either3, Env, race, race3};
-use env_tokio::{TokioEnv, shutdown_signal};
+use env_tokio::{Signals, TokioEnv};
 use protocol::Str;
 use types::{ErrorCode, Mono};
 
@@ -28,6 +28,7 @@ pub(super) async fn read(
     name: &str,
     env: TokioEnv,
     options: ClientOptions,
+    mut signals: Signals,
     range: Option<Range>,
     sink: &mut Sink,
 ) -> Result<Exit> {
@@ -48,13 +49,22 @@ pub(super) async fn read(
         }
     };
     let mut admin = Admin::new(&env, options.clone());
-    let all = match partitions(&mut admin, args).await? {
-        Ok(partitions) => partitions,
-        Err(exit) => return Ok(exit),
+    let looking_up = async {
+        let all = match partitions(&mut admin, args).await? {
+            Ok(partitions) => partitions,
+            Err(exit) => return Ok(Err(exit)),
+        };
+        anyhow::Ok(Ok(match args.until_end {
+            true => Some(range::ends(&mut admin, &all, args.isolation()).await?),
+            false => None,
+        }))
     };
-    let ends = match args.until_end {
-        true => Some(range::ends(&mut admin, &all, args.isolation()).await?),
-        false => None,
+    let ends = match race(looking_up, signals.next()).await {
+        Either::First(found) => match found? {
+            Ok(ends) => ends,
+            Err(exit) => return Ok(exit),
+        },
+        Either::Second(_) => return Err(interrupted()),
     };
     drop(admin);
     let failed = |error: client::Error| failed(name, &error);
@@ -66,7 +76,8 @@ pub(super) async fn read(
     let mut member =
         GroupConsumer::new(&env, options, args.options(reset), group, topics).map_err(failed)?;
     let mut printed = Printed::default();
-    let end = print(args, &env, ends.as_ref(), &mut member, &mut printed, sink).await;
+    let (ends, heard) = (ends.as_ref(), &mut signals);
+    let end = print(args, &env, ends, heard, &mut member, &mut printed, sink).await;
     let leave = async {
         let committed = printed.commit(&mut member).await;
         let closed = member.close().await;
@@ -84,7 +95,7 @@ pub(super) async fn read(
             None => std::future::pending().await,
         }
     };
-    match race3(leave, shutdown_signal()?, late).await {
+    match race3(leave, signals.next(), late).await {
         Either3::First(left) => {
             let exit = end?;
             left.map_err(failed)?;
@@ -103,6 +114,7 @@ async fn print(
     args: &Consume,
     env: &TokioEnv,
     ends: Option<&BTreeMap<TopicPartition, Ends>>,
+    signals: &mut Signals,
     member: &mut GroupConsumer<TokioEnv>,
     printed: &mut Printed,
     sink: &mut Sink,
@@ -111,10 +123,9 @@ async fn print(
     let failed = |error: client::Error| failed(name, &error);
     let mut patience = Patience::new(env, args.connect.timeout);
     let mut idle = 0;
-    // Ctrl-C is waited for here, so that the member commits and leaves.
-    let mut signal = std::pin::pin!(shutdown_signal()?);
     loop {
-        let polled = match race(member.poll(POLL), &mut signal).await {
+        // Ctrl-C is waited for here, so that the member commits and leaves.
+        let polled = match race(member.poll(POLL), signals.next()).await {
             Either::First(polled) => polled.map_err(failed)?,
             Either::Second(_) => return Ok(Exit::Interrupted),
         };

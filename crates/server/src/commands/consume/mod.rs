@@ -21,7 +21,7 @@ use types::{Mono, Offset};
 
 use self::filter::Filter;
 use crate::commands::topic::{find, partitions_of};
-use crate::connect::{Connect, OnSignal};
+use crate::connect::Connect;
 use crate::exit::{Exit, Failure, Tally};
 use crate::formats::{self, Piece, json, write};
 use crate::output::{self, Output};
@@ -110,25 +110,24 @@ pub(crate) fn run(args: &Consume, output: Output) -> Result<Exit> {
         Some(text) => Some(Range::parse(text, Timestamp::now()).map_err(Failure::usage)?),
         None => None,
     };
-    let on_signal = match args.group {
-        Some(_) => OnSignal::Heard,
-        None => OnSignal::End,
-    };
     let filter = match &args.filter {
         Some(text) => Some(Filter::parse(text).map_err(Failure::usage)?),
         None => None,
     };
-    args.connect.stream(on_signal, async |env, options| {
-        let mut sink = Sink::new(pieces, output, filter, args.num);
-        let end = match &args.group {
-            None => read(args, env, options, range, &mut sink).await,
-            Some(name) => group::read(args, name, env, options, range, &mut sink).await,
-        };
-        if let Some(complaint) = sink.filter.as_ref().and_then(Filter::complaint) {
-            eprintln!("ottla: {complaint}");
+    let mut sink = Sink::new(pieces, output, filter, args.num);
+    let connect = &args.connect;
+    let end = match &args.group {
+        None => {
+            connect.stream(async |env, options| read(args, env, options, range, &mut sink).await)
         }
-        end
-    })
+        Some(name) => connect.stream_with_signals(async |env, options, signals| {
+            group::read(args, name, env, options, signals, range, &mut sink).await
+        }),
+    };
+    if let Some(complaint) = sink.filter.as_ref().and_then(Filter::complaint) {
+        eprintln!("ottla: {complaint}");
+    }
+    end
 }
 
 /// Where records are printed.

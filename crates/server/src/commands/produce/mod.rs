@@ -14,13 +14,13 @@ use client::{
     ProducerRecord,
 };
 use env::{Either, race};
-use env_tokio::{TokioEnv, shutdown_signal};
+use env_tokio::{Signals, TokioEnv};
 use protocol::Str;
 use records::{Codec, Header};
 use tokio::sync::mpsc;
 
 use self::input::Chunk;
-use crate::connect::{Connect, OnSignal};
+use crate::connect::Connect;
 use crate::exit::{self, Exit, Failure};
 use crate::formats;
 use crate::formats::read::Reader;
@@ -153,9 +153,10 @@ pub(crate) fn run(args: &Produce, output: Output) -> Result<Exit> {
     if args.partition.is_some_and(|partition| partition < 0) {
         return Err(Failure::usage("--partition: a partition is a number from 0 on").into());
     }
-    args.connect.stream(OnSignal::Heard, async |env, options| {
-        produce(args, env, options, reader, output).await
-    })
+    args.connect
+        .stream_with_signals(async |env, options, signals| {
+            produce(args, env, options, signals, reader, output).await
+        })
 }
 
 fn options(args: &Produce) -> ProducerOptions {
@@ -253,6 +254,7 @@ async fn produce(
     args: &Produce,
     env: TokioEnv,
     client: ClientOptions,
+    mut signals: Signals,
     reader: Reader,
     output: Output,
 ) -> Result<Exit> {
@@ -270,7 +272,7 @@ async fn produce(
     let mut undecided: VecDeque<Undecided> = VecDeque::new();
     // Ctrl-C ends the reading. What was accepted is written and told all the same; another does not wait for that.
     let reading = read(args, &mut input, &producer, &mut undecided, &mut outcomes);
-    let (broken, interrupted) = match race(reading, shutdown_signal()?).await {
+    let (broken, interrupted) = match race(reading, signals.next()).await {
         Either::First(end) => (end.err(), false),
         Either::Second(_) => (None, true),
     };
@@ -281,7 +283,7 @@ async fn produce(
             settle(&mut undecided, &mut outcomes).await;
         }
     };
-    if let Either::Second(_) = race(settling, shutdown_signal()?).await {
+    if let Either::Second(_) = race(settling, signals.next()).await {
         return Err(Failure::new(Exit::Interrupted, "interrupted").into());
     }
     let after = format!("the input after record {}", outcomes.told());
