@@ -325,19 +325,26 @@ impl<E: Env> Cluster<E> {
     {
         let mut backoff = Backoff::new(deadline);
         loop {
-            let result = match self.any(deadline).await {
-                Ok(connection) => {
-                    let until = self.request_deadline(deadline);
-                    connection.call(&build, until).await
-                }
-                Err(error) => Err(error),
-            };
-            match result.and_then(|response| check(&response).map(|()| response)) {
+            let connection = self.any(deadline).await;
+            match self.call_once(connection, deadline, &build, &check).await {
                 Ok(response) => return Ok(response),
                 Err(error) if may_repeat(&error, repeat) => self.pause(&mut backoff, error).await?,
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    async fn call_once<R: Request>(
+        &self,
+        connection: Result<Connection<E>>,
+        deadline: Mono,
+        build: &(impl Fn(i16) -> R + Sync),
+        check: &(impl Fn(&R::Response) -> Result<()> + Sync),
+    ) -> Result<R::Response> {
+        let until = self.request_deadline(deadline);
+        let response = connection?.call(build, until).await?;
+        check(&response)?;
+        Ok(response)
     }
 
     /// Sends a request to one broker, and again while that may help.
@@ -357,14 +364,8 @@ impl<E: Env> Cluster<E> {
     {
         let mut backoff = Backoff::new(deadline);
         loop {
-            let result = match self.node(Lane::Main, node, deadline).await {
-                Ok(connection) => {
-                    let until = self.request_deadline(deadline);
-                    connection.call(&build, until).await
-                }
-                Err(error) => Err(error),
-            };
-            match result.and_then(|response| check(&response).map(|()| response)) {
+            let connection = self.node(Lane::Main, node, deadline).await;
+            match self.call_once(connection, deadline, &build, &check).await {
                 Ok(response) => return Ok(response),
                 Err(error) if may_repeat(&error, repeat) => self.pause(&mut backoff, error).await?,
                 Err(error) => return Err(error),
@@ -390,14 +391,8 @@ impl<E: Env> Cluster<E> {
     {
         let mut backoff = Backoff::new(deadline);
         loop {
-            let result = match self.coordinator(kind, key, Lane::Main, deadline).await {
-                Ok(connection) => {
-                    let until = self.request_deadline(deadline);
-                    connection.call(&build, until).await
-                }
-                Err(error) => Err(error),
-            };
-            match result.and_then(|response| check(&response).map(|()| response)) {
+            let connection = self.coordinator(kind, key, Lane::Main, deadline).await;
+            match self.call_once(connection, deadline, &build, &check).await {
                 Ok(response) => return Ok(response),
                 Err(error) if may_repeat(&error, repeat) => {
                     self.note_coordinator_error(kind, key, &error);

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use metadata::configs::{self, Kind, Scope, validate};
 use metadata::{ConfigResource, ResourceType};
+use protocol::alter_configs_request::AlterConfigsResource as FullResource;
 use protocol::alter_configs_response::AlterConfigsResourceResponse as AlterResponse;
 use protocol::incremental_alter_configs_request::AlterConfigsResource as IncrementalResource;
 use protocol::incremental_alter_configs_response::AlterConfigsResourceResponse as IncrementalResponse;
@@ -48,19 +49,26 @@ impl Operation {
     }
 }
 
-/// Resources that are named more than once.
-fn duplicates<'a>(resources: impl Iterator<Item = (i8, &'a Str)>) -> BTreeSet<(i8, &'a Str)> {
-    let (mut seen, mut twice) = (BTreeSet::new(), BTreeSet::new());
+/// Decides about each resource by itself, but for those that are named more than once: these are refused.
+fn decide_each<R>(
+    resources: &[R],
+    name: impl Fn(&R) -> (i8, &Str),
+    decide: impl Fn(&R) -> Result<Vec<MetadataRecord>, Refused>,
+) -> (Vec<(&R, Result<(), Refused>)>, Decided) {
+    let mut times = BTreeMap::new();
     for resource in resources {
-        if !seen.insert(resource) {
-            twice.insert(resource);
-        }
+        *times.entry(name(resource)).or_insert(0) += 1;
     }
-    twice
-}
-
-fn named_twice() -> Refused {
-    Refused::request("Each resource must appear at most once.")
+    let mut decided = Decided::default();
+    let outcomes = resources.iter().map(|resource| {
+        let outcome = match times[&name(resource)] {
+            1 => decide(resource).and_then(|new| decided.take(new)),
+            _ => Err(Refused::request("Each resource must appear at most once.")),
+        };
+        (resource, outcome)
+    });
+    let outcomes = outcomes.collect();
+    (outcomes, decided)
 }
 
 /// Refuses keys named twice, and keys that need a value and have none.
@@ -91,37 +99,26 @@ impl Controller {
         request: &IncrementalAlterConfigsRequest,
         records: &mut Vec<MetadataRecord>,
     ) -> IncrementalAlterConfigsResponse {
-        let twice = duplicates(
-            request
-                .resources
-                .iter()
-                .map(|r| (r.resource_type, &r.resource_name)),
+        let (outcomes, decided) = decide_each(
+            &request.resources,
+            |resource| (resource.resource_type, &resource.resource_name),
+            |resource| self.alter_incrementally(resource),
         );
-        let mut decided = Decided::default();
-        let responses = (request.resources.iter())
-            .map(|resource| {
-                let outcome = if twice.contains(&(resource.resource_type, &resource.resource_name))
-                {
-                    Err(named_twice())
-                } else {
-                    self.alter_incrementally(resource)
-                        .and_then(|new| decided.take(new))
-                };
-                let (error_code, error_message) = fields(outcome);
-                IncrementalResponse {
-                    error_code,
-                    error_message,
-                    resource_type: resource.resource_type,
-                    resource_name: resource.resource_name.clone(),
-                }
-            })
-            .collect();
         if !request.validate_only {
             records.extend(decided.into_records());
         }
+        let answer = |(resource, outcome): (&IncrementalResource, _)| {
+            let (error_code, error_message) = fields(outcome);
+            IncrementalResponse {
+                error_code,
+                error_message,
+                resource_type: resource.resource_type,
+                resource_name: resource.resource_name.clone(),
+            }
+        };
         IncrementalAlterConfigsResponse {
             throttle_time_ms: 0,
-            responses,
+            responses: outcomes.into_iter().map(answer).collect(),
         }
     }
 
@@ -130,52 +127,38 @@ impl Controller {
         request: &AlterConfigsRequest,
         records: &mut Vec<MetadataRecord>,
     ) -> AlterConfigsResponse {
-        let twice = duplicates(
-            request
-                .resources
-                .iter()
-                .map(|r| (r.resource_type, &r.resource_name)),
+        let (outcomes, decided) = decide_each(
+            &request.resources,
+            |resource| (resource.resource_type, &resource.resource_name),
+            |resource| self.replace_all(resource),
         );
-        let mut decided = Decided::default();
-        let responses = (request.resources.iter())
-            .map(|resource| {
-                let outcome = if twice.contains(&(resource.resource_type, &resource.resource_name))
-                {
-                    Err(named_twice())
-                } else {
-                    let keys = resource
-                        .configs
-                        .iter()
-                        .map(|c| (&c.name, c.value.is_some()));
-                    check_keys(keys)
-                        .and_then(|()| {
-                            self.target(resource.resource_type, &resource.resource_name, false)
-                        })
-                        .and_then(|target| {
-                            let given = resource.configs.iter().map(|config| {
-                                let value = config.value.clone().expect("checked above");
-                                (config.name.clone(), value)
-                            });
-                            self.replace(&target, given.collect())
-                        })
-                        .and_then(|new| decided.take(new))
-                };
-                let (error_code, error_message) = fields(outcome);
-                AlterResponse {
-                    error_code,
-                    error_message,
-                    resource_type: resource.resource_type,
-                    resource_name: resource.resource_name.clone(),
-                }
-            })
-            .collect();
         if !request.validate_only {
             records.extend(decided.into_records());
         }
+        let answer = |(resource, outcome): (&FullResource, _)| {
+            let (error_code, error_message) = fields(outcome);
+            AlterResponse {
+                error_code,
+                error_message,
+                resource_type: resource.resource_type,
+                resource_name: resource.resource_name.clone(),
+            }
+        };
         AlterConfigsResponse {
             throttle_time_ms: 0,
-            responses,
+            responses: outcomes.into_iter().map(answer).collect(),
         }
+    }
+
+    fn replace_all(&self, resource: &FullResource) -> Result<Vec<MetadataRecord>, Refused> {
+        let keys = resource.configs.iter();
+        check_keys(keys.map(|c| (&c.name, c.value.is_some())))?;
+        let target = self.target(resource.resource_type, &resource.resource_name, false)?;
+        let given = resource.configs.iter().map(|config| {
+            let value = config.value.clone().expect("checked above");
+            (config.name.clone(), value)
+        });
+        self.replace(&target, given.collect())
     }
 
     /// The resource that a request means.

@@ -261,7 +261,7 @@ impl Claim {
 pub enum Claims {
     /// The last claim that is whole. `None`: nothing was claimed since the floor.
     Intact(Option<Claim>),
-    /// No slot is whole: what was claimed is unknown.
+    /// No slot is whole, or the file lost its end: what was claimed is unknown.
     Damaged,
 }
 
@@ -272,6 +272,11 @@ impl Claims {
         let Some(file) = file else {
             return Claims::Damaged;
         };
+        // Both slots are durable before the first batch is. A write cut short leaves a slot that is not whole, but
+        // never none.
+        if file.len() < SLOT_STRIDE as usize + FIXED {
+            return Claims::Damaged;
+        }
         let slot = |at: u64| {
             file.get(at as usize..)
                 .and_then(|slot| Claim::decode(slot, seed))
@@ -352,10 +357,17 @@ mod tests {
             Claims::Intact(Some(claim(2)))
         );
         assert_eq!(Claims::decode(Some(&file), 7, 2), Claims::Intact(None));
-        file[20] ^= 1;
+        let newest = claim(2).slot_offset() as usize;
+        assert_eq!(newest, 0);
+        file[newest + 20] ^= 1;
         assert_eq!(
             Claims::decode(Some(&file), 7, 0),
             Claims::Intact(Some(claim(1)))
+        );
+        // A file that lost its end may have lost the newest.
+        assert_eq!(
+            Claims::decode(Some(&file[..SLOT_STRIDE as usize]), 7, 0),
+            Claims::Damaged
         );
     }
 

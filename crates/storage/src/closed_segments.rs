@@ -53,8 +53,15 @@ impl<D: Disk> Log<D> {
                 continue;
             }
             let index = load_index(&self.disk, &self.dir, row.base, self.seed, row.size).await;
-            if !matches!(index, Ok(Some(_))) {
-                self.rebuild_index(&row).await?;
+            if !matches!(index, Ok(Some(_)))
+                && !self.rebuild_index(&row).await?
+                && !self.faulty.iter().any(|range| range.meets(&row))
+            {
+                alarms.push(format!(
+                    "{}: an index was made anew from batches that are not all as they were written. What fails \
+                     its checksum is not served; `ottla log verify` finds it",
+                    path.display()
+                ));
             }
         }
         // Segments and side files of what was removed: the state that does without them is durable.
@@ -83,7 +90,8 @@ impl<D: Disk> Log<D> {
         is_news
     }
 
-    async fn rebuild_index(&mut self, row: &SegmentRow) -> Result<(), StorageError> {
+    /// Returns whether the batches are those that were written.
+    async fn rebuild_index(&mut self, row: &SegmentRow) -> Result<bool, StorageError> {
         let mut source = self.source(row.base).await?;
         let path = self.dir.join(segment_file(row.base, names::LOG));
         let rows: Vec<SegmentRow> = self.sealed.iter().map(|segment| segment.row).collect();
@@ -97,7 +105,7 @@ impl<D: Disk> Log<D> {
             self.config.index_interval_bytes,
         )
         .await;
-        let index = index.map_err(StorageError::io(&path))?;
+        let Built { index, proven } = index.map_err(StorageError::io(&path))?;
         let segment = self
             .sealed
             .iter_mut()
@@ -105,7 +113,8 @@ impl<D: Disk> Log<D> {
         let segment = segment.expect("the row is that of a closed segment");
         segment.index = IndexCell::default();
         let _ = segment.index.set(Arc::new(index));
-        self.write_index(row.base).await
+        self.write_index(row.base).await?;
+        Ok(proven)
     }
 
     /// Writes the index files of a closed segment, whose indexes are in memory.
@@ -156,6 +165,13 @@ pub(crate) async fn load_index<D: Disk>(
     ))
 }
 
+/// Indexes that were made anew.
+pub(crate) struct Built {
+    pub(crate) index: SegmentIndex,
+    /// Whether the batches are those that were written.
+    pub(crate) proven: bool,
+}
+
 /// Builds the indexes of a closed segment from its batches. `open` are the transactions that are open where
 /// it starts.
 ///
@@ -167,7 +183,7 @@ pub(crate) async fn build_index<D: Disk>(
     open: &[OpenTransaction],
     seed: u32,
     interval: u32,
-) -> io::Result<SegmentIndex> {
+) -> io::Result<Built> {
     let mut builder = IndexBuilder::new(row.base, seed, interval);
     let mut transactions = Transactions::new(open);
     each_batch(source, row, |at, header, end, behind_hole| {
@@ -186,7 +202,7 @@ pub(crate) async fn build_index<D: Disk>(
         // Tags vouch for what was written. These batches are only what is there.
         index.tags.clear();
     }
-    Ok(index)
+    Ok(Built { index, proven })
 }
 
 /// Goes over the batches of a closed segment by their headers: calls `note` with the position of each, its

@@ -400,6 +400,7 @@ impl<D: Disk> Log<D> {
             max_timestamp: old.builder.max_timestamp(),
             max_timestamp_offset: old.builder.max_timestamp_offset(),
             unstable: unstable(&old.open, old.base),
+            closed: closed_at(&old.builder, now),
         };
         let index = IndexCell::default();
         let _ = index.set(Arc::new(old.builder.finish()));
@@ -893,6 +894,15 @@ impl<D: Disk> Log<D> {
             self.writer = None;
             self.claims_file = None;
         }
+    }
+}
+
+/// What a segment that is closed now says of that; see [`SegmentRow::closed`].
+pub(crate) fn closed_at(builder: &IndexBuilder, now: Wall) -> i64 {
+    if builder.max_timestamp() >= 0 {
+        -1
+    } else {
+        now.0
     }
 }
 

@@ -183,6 +183,7 @@ impl<D: Disk> Log<D> {
                     max_timestamp: builder.max_timestamp(),
                     max_timestamp_offset: builder.max_timestamp_offset(),
                     unstable: self.active.base,
+                    closed: -1,
                 };
                 (row, &self.active.file, IndexSource::Known(span))
             }
@@ -314,7 +315,7 @@ impl<D: Disk> FilePlan<D> {
                 let mut source = Source::<D>::new(Some(file), u64::from(size));
                 let (seed, interval) = (self.seed, self.interval);
                 let built = build_index(&mut source, &self.row, &open, seed, interval).await;
-                built.map_err(|error| self.io(&error))?
+                built.map_err(|error| self.io(&error))?.index
             }
         };
         Ok(Arc::clone(cell.get_or_init(|| Arc::new(index))))

@@ -28,7 +28,7 @@ use crate::error::StorageError;
 use crate::files;
 use crate::index::{IndexBuilder, SegmentIndex};
 use crate::job::is_starved;
-use crate::log::{Active, Health, Log};
+use crate::log::{Active, Health, Log, closed_at};
 use crate::names::{self, parse_segment_file, segment_file};
 use crate::producer_snapshot::ProducerEntry;
 use crate::scan::{Expectation, Scanned, Source, damage, scan};
@@ -774,6 +774,7 @@ impl<D: Disk> Log<D> {
                 max_timestamp: self.active.builder.max_timestamp(),
                 max_timestamp_offset: self.active.builder.max_timestamp_offset(),
                 unstable: unstable(&self.active.open, base),
+                closed: closed_at(&self.active.builder, now),
             };
             let start = self.segment_start(end.0);
             let fresh = Active {

@@ -34,7 +34,8 @@ impl<D: Disk> Log<D> {
     }
 
     /// Applies `retention.ms` and `retention.bytes` to what lies before `high_watermark`; closes the active
-    /// segment if all its records are too old. The log starts later once a job says so.
+    /// segment if all its records are too old. Records without a timestamp are as old as their segment is closed
+    /// (Kafka takes the time of the last write to its file). The log starts later once a job says so.
     pub fn apply_retention(&mut self, now: Wall, high_watermark: NextOffset) -> Retained {
         let limit = self.config.retention_ms;
         let too_old = |timestamp: i64| {
@@ -64,7 +65,7 @@ impl<D: Disk> Log<D> {
                 .any(|seal| seal.row.base == row.base);
             let cap = u64::try_from(self.config.retention_bytes).ok();
             let too_many = cap.is_some_and(|cap| size - u64::from(row.size) >= cap);
-            if row.next > high_watermark.0 || !(too_old(row.max_timestamp) || too_many) {
+            if row.next > high_watermark.0 || !(too_old(row.latest()) || too_many) {
                 break;
             }
             if waits {

@@ -270,8 +270,11 @@ pub(crate) async fn scan<D: Disk>(
                 }
             }
             Verdict::Refuse => {
-                let what = "the disk refuses to read a place of which nothing is known";
-                return Err(io::Error::other(what));
+                return Err(io::Error::other(format!(
+                    "the disk refuses to read at byte {at}, and nothing tells whether records are there: the log \
+                     stays closed and its files as they are. To give up what may be there, stop the node, put a \
+                     copy in the file's place that has zeros where nothing can be read, and start again"
+                )));
             }
         }
     }
@@ -320,9 +323,13 @@ impl Expectation<'_> {
         }
     }
 
-    /// Whether a batch may lie there: it is on the same side of every mark by its offsets as by its place.
-    /// Nothing but that binds a batch behind damage to this log, since the chain is broken.
+    /// Whether a batch may lie there: it is on the same side of every mark by its offsets as by its place, and
+    /// ends before the next segment. Nothing but that binds a batch behind damage to this log, since the chain is
+    /// broken; and a batch that claims more offsets than it has would give them to the records behind it.
     fn fits(&self, position: u64, header: &BatchHeader) -> bool {
+        let within = self
+            .next_base
+            .is_none_or(|next| header.next_offset().0 <= next);
         let claim = self.claim();
         let marks = [
             Some(self.recovery),
@@ -330,13 +337,14 @@ impl Expectation<'_> {
             claim.map(|claim| claim.intended),
         ];
         let end = position + header.total_size() as u64;
-        (marks.into_iter().flatten())
+        let on_one_side = (marks.into_iter().flatten())
             .filter(|mark| mark.segment == self.base)
             .all(|mark| {
                 let marked = u64::from(mark.position);
                 (end <= marked && header.next_offset() <= mark.offset)
                     || (position >= marked && header.base_offset.end_before() >= mark.offset)
-            })
+            });
+        within && on_one_side
     }
 
     /// Marks at which the chain is known, and the first offset that a wrong one accuses.
@@ -480,7 +488,8 @@ async fn examine<D: Disk>(
     let distance = header.base_offset.0.checked_sub(expected.base);
     let furthest = i64::from(i32::MAX) - i64::from(header.last_offset_delta.max(0));
     let in_reach = distance.is_some_and(|distance| (0..=furthest).contains(&distance));
-    let valid = in_place && in_reach && header.leader_epoch >= epoch;
+    let fits = in_place && in_reach && expected.fits(at, &header);
+    let valid = fits && header.leader_epoch >= epoch;
     (
         if valid { Found::Valid } else { Found::Foreign },
         Some(header),

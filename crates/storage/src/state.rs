@@ -49,6 +49,15 @@ pub struct SegmentRow {
     pub max_timestamp_offset: i64,
     /// The first record that was in an open transaction where the segment starts; `base` if there was none.
     pub unstable: i64,
+    /// When it was closed, in milliseconds, if its records have no timestamp; else -1.
+    pub closed: i64,
+}
+
+impl SegmentRow {
+    /// The time that its age is counted from, in milliseconds.
+    pub(crate) fn latest(&self) -> i64 {
+        self.max_timestamp.max(self.closed)
+    }
 }
 
 /// Records that were written once and cannot be read any more.
@@ -58,6 +67,13 @@ pub struct FaultyRange {
     pub from: Offset,
     /// End of the range.
     pub to: NextOffset,
+}
+
+impl FaultyRange {
+    /// Whether a record of the closed segment is damaged.
+    pub(crate) fn meets(&self, row: &SegmentRow) -> bool {
+        self.from.0 < row.next && row.base < self.to.0
+    }
 }
 
 /// The contents of the file.
@@ -116,8 +132,12 @@ impl LogState {
                 row.max_timestamp,
                 row.max_timestamp_offset
             );
-            if row.unstable != row.base {
+            // What most segments do not have goes without saying.
+            if row.unstable != row.base || row.closed != -1 {
                 let _ = write!(out, " {}", row.unstable);
+            }
+            if row.closed != -1 {
+                let _ = write!(out, " {}", row.closed);
             }
             out.push('\n');
         }
@@ -217,6 +237,10 @@ impl LogState {
                     unstable: match words.next() {
                         Some(word) => word.parse().ok()?,
                         None => base,
+                    },
+                    closed: match words.next() {
+                        Some(word) => word.parse().ok()?,
+                        None => -1,
                     },
                 });
             }
@@ -363,8 +387,8 @@ mod tests {
                 chain: 0xab,
             },
             claims_floor: 4,
-            segments: [0, 4]
-                .map(|base| SegmentRow {
+            segments: [(0, -1), (4, -1), (0, 77), (4, 77)]
+                .map(|(base, closed)| SegmentRow {
                     base,
                     next: 10,
                     size: 900,
@@ -372,6 +396,7 @@ mod tests {
                     max_timestamp: -1,
                     max_timestamp_offset: -1,
                     unstable: 0,
+                    closed,
                 })
                 .to_vec(),
             epochs: vec![EpochEntry {

@@ -13,9 +13,11 @@ use common::{
 use env::{Disk, File, OpenMode, OpenOptions, Wall};
 use ottla_storage::tools::{Severity, repair, verify};
 use ottla_storage::{
-    AppendError, Health, JobError, Log, LogConfig, LogIdentity, ReadError, StorageError,
+    AppendError, FaultyRange, Health, JobError, Log, LogConfig, LogIdentity, ReadError,
+    StorageError,
 };
 use records::BatchHeader;
+use records::layout::{ATTRIBUTES_AT, CRC_AT, LAST_OFFSET_DELTA_AT, LEADER_EPOCH_AT, compute_crc};
 use types::{LeaderEpoch, NextOffset, Offset, Uuid};
 
 type Batches = Vec<(Offset, NextOffset, Vec<u8>)>;
@@ -523,6 +525,23 @@ fn side_files_are_rebuilt_when_they_are_wrong() {
     }
 }
 
+/// No checksum of a batch covers its leader epoch; the closed segment's chain does, when its index is made again.
+#[test]
+fn an_index_made_from_other_batches_is_told() {
+    let config = small();
+    let (disk, _) = ten(&config);
+    disk.remove(&segment(0).with_extension("tags"));
+    let (_, recovered) = open(&disk.copy(), &config).unwrap();
+    assert_eq!(recovered.alarms, [""; 0]);
+    disk.damage(&segment(0), |bytes| bytes[LEADER_EPOCH_AT + 3] ^= 0x10);
+    let (_, recovered) = open(&disk, &config).unwrap();
+    let [alarm] = &recovered.alarms[..] else {
+        panic!("{recovered:?}")
+    };
+    assert!(alarm.contains("not all as they were written"), "{alarm}");
+    assert_eq!(recovered.log_end, NextOffset(10));
+}
+
 #[test]
 fn a_segment_that_lost_its_bytes_is_a_loss_even_without_a_state() {
     let config = LogConfig {
@@ -549,7 +568,7 @@ fn a_segment_that_lost_its_bytes_is_a_loss_even_without_a_state() {
             }
             let (log, recovered) = open(&disk, &config).unwrap();
             assert_eq!(recovered.log_end, NextOffset(10));
-            assert_eq!(recovered.faulty, [ottla_storage::FaultyRange { from, to }]);
+            assert_eq!(recovered.faulty, [FaultyRange { from, to }]);
             assert!(
                 recovered
                     .alarms
@@ -703,6 +722,70 @@ fn a_misplaced_batch_is_told_as_such() {
     assert!(alarm.contains("a whole batch of another place"), "{alarm}");
 }
 
+/// Makes `batch` say that it holds `count` offsets, with the checksum that goes with it.
+fn claim_offsets(batch: &mut [u8], count: i32) {
+    batch[LAST_OFFSET_DELTA_AT..][..4].copy_from_slice(&(count - 1).to_be_bytes());
+    let crc = compute_crc(batch);
+    batch[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
+}
+
+/// Another log's batch of the same base offset, or one whose header was changed and its checksum made right again
+/// (the fuzzer's `39 7e 40 00 85 5a 2f 00 07 41`): where it lies must not make it the log's end.
+#[test]
+fn a_batch_that_claims_more_offsets_than_it_has_does_not_move_the_end() {
+    let config = LogConfig {
+        segment_bytes: 1 << 20,
+        ..config()
+    };
+    for number in 0..10 {
+        let (disk, all) = ten(&config);
+        disk.damage(&segment(0), |bytes| {
+            let batch = &mut bytes[position(&all, number)..][..all[number].2.len()];
+            claim_offsets(batch, 12_033);
+        });
+        let (mut log, recovered) = open(&disk, &config).unwrap();
+        let (from, to) = (Offset(number as i64), NextOffset(number as i64 + 1));
+        assert_eq!(recovered.log_end, NextOffset(10), "{recovered:?}");
+        assert_eq!(recovered.faulty, [FaultyRange { from, to }]);
+        assert_eq!(recovered.torn_bytes, 0);
+        for (base, _, stored) in all.iter().filter(|(base, ..)| *base != from) {
+            let read = log.read(*base, NextOffset(10), 1, true).unwrap();
+            assert_eq!(now(read.run()).unwrap().chunks.concat(), *stored);
+        }
+        // The log goes on where it ended, and a second start finds the same.
+        append(&mut log, &batch(77, 1, 600, 1), 0);
+        assert_eq!(flush(&mut log, true).unwrap().durable, NextOffset(11));
+        let (_, again) = open(&disk, &config).unwrap();
+        assert_eq!(
+            (again.log_end, again.faulty),
+            (NextOffset(11), recovered.faulty)
+        );
+    }
+}
+
+/// The same in a log without a state: the next segment says where this one ends.
+#[test]
+fn a_batch_that_claims_offsets_of_the_next_segment_is_damage() {
+    let config = LogConfig {
+        segment_bytes: 2048,
+        ..config()
+    };
+    let (disk, all) = ten(&config);
+    disk.damage(&segment(0), |bytes| {
+        claim_offsets(&mut bytes[..all[0].2.len()], 8)
+    });
+    disk.remove(&dir().join("log-state"));
+    let (log, recovered) = open(&disk, &config).unwrap();
+    assert_eq!(recovered.log_end, NextOffset(10), "{recovered:?}");
+    let (from, to) = (Offset(0), NextOffset(1));
+    assert_eq!(recovered.faulty, [FaultyRange { from, to }]);
+    let rest: Vec<u8> = all[1..]
+        .iter()
+        .flat_map(|(.., bytes)| bytes.clone())
+        .collect();
+    assert_eq!(read_all(&log, Offset(1), 900).unwrap(), rest);
+}
+
 #[test]
 fn a_bit_lost_in_the_topics_id_loses_no_log() {
     let config = small();
@@ -780,6 +863,41 @@ fn unreadable_places_are_never_the_end() {
                 );
             }
         }
+    }
+}
+
+/// Without claims nothing tells how many records an unreadable block at the end hides.
+#[test]
+fn an_unreadable_end_keeps_the_log_closed_until_somebody_gives_it_up() {
+    let config = LogConfig {
+        segment_bytes: 1 << 20,
+        ..config()
+    };
+    let (disk, all) = ten(&config);
+    disk.remove(&dir().join("durable-claims"));
+    let end = position(&all, 10);
+    let block = end / 4096 * 4096;
+    disk.unreadable(&segment(0), Some(block..end));
+    let before = disk.read(&segment(0));
+    let told = open(&disk, &config).err().unwrap().to_string();
+    assert!(
+        told.contains("nothing tells whether records are there"),
+        "{told}"
+    );
+    assert_eq!(disk.read(&segment(0)), before, "evidence stays");
+    // What the message asks for: a copy with zeros.
+    disk.unreadable(&segment(0), None);
+    disk.damage(&segment(0), |bytes| bytes[block..].fill(0));
+    let (log, recovered) = open(&disk, &config).unwrap();
+    let whole = (0..10).take_while(|number| position(&all, number + 1) <= block);
+    let (from, to) = (whole.clone().count(), whole.count() + 1);
+    // The batch that the copy holds a part of is named; of those behind it, nobody knows.
+    let (from, to) = (Offset(from as i64), NextOffset(to as i64));
+    assert_eq!(recovered.faulty, [FaultyRange { from, to }]);
+    assert_eq!(recovered.log_end, to);
+    for (base, _, stored) in all.iter().take_while(|(base, ..)| *base < from) {
+        let read = log.read(*base, to, 1, true).unwrap();
+        assert_eq!(now(read.run()).unwrap().chunks.concat(), *stored);
     }
 }
 

@@ -1,13 +1,12 @@
 //! DeleteRecords (key 21): move the start of logs.
 
 use env::Env;
-use futures_util::future::join_all;
 use protocol::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
 use protocol::{DeleteRecordsRequest, DeleteRecordsResponse};
-use tokio::sync::oneshot;
 use types::{ErrorCode, PartitionIndex, TopicPartition};
 
 use super::Call;
+use super::ask_owners::ask_owners;
 use crate::answer::Reply;
 use crate::shard::{DeleteRecords, ShardMessage};
 
@@ -53,30 +52,19 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: DeleteRecordsRequ
         }
         response.topics.push(out);
     }
-    let mut waiting = Vec::new();
-    for (shard, orders) in call.context.by_shard(orders, |order| order.partition) {
-        let (reply, answers) = oneshot::channel();
-        let indices: Vec<usize> = orders.iter().map(|order| order.index).collect();
-        let _ = call.context.shards[shard]
-            .send(ShardMessage::DeleteRecords(orders, reply))
-            .await;
-        waiting.push(async move { (indices, answers.await) });
-    }
+    let key = |order: &DeleteRecords| (order.partition, order.index);
+    let asked = ask_owners(call.context, orders, key, ShardMessage::DeleteRecords).await;
     call.to.later(async move {
-        for (indices, answers) in join_all(waiting).await {
-            let Ok(answers) = answers else {
-                for index in indices {
-                    let (topic, partition) = places[index];
-                    response.topics[topic].partitions[partition].error_code =
-                        ErrorCode::NOT_LEADER_OR_FOLLOWER.0;
+        for answer in asked.answers().await {
+            let index = answer.as_ref().map_or_else(|index| *index, |a| a.index);
+            let (topic, partition) = places[index];
+            let out = &mut response.topics[topic].partitions[partition];
+            match answer {
+                Err(_) => out.error_code = ErrorCode::NOT_LEADER_OR_FOLLOWER.0,
+                Ok(answer) => {
+                    out.error_code = answer.error.0;
+                    out.low_watermark = answer.low_watermark;
                 }
-                continue;
-            };
-            for answer in answers {
-                let (topic, partition) = places[answer.index];
-                let out = &mut response.topics[topic].partitions[partition];
-                out.error_code = answer.error.0;
-                out.low_watermark = answer.low_watermark;
             }
         }
         response

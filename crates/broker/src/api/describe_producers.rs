@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use env::Env;
-use futures_util::future::join_all;
 use protocol::describe_producers_response::{PartitionResponse, ProducerState, TopicResponse};
 use protocol::{DescribeProducersRequest, DescribeProducersResponse, Str};
-use tokio::sync::oneshot;
 use types::{ErrorCode, PartitionIndex, TopicPartition};
 
 use super::Call;
+use super::ask_owners::ask_owners;
 use super::repeats::Repeats;
 use crate::answer::Reply;
 use crate::shard::ShardMessage;
@@ -58,17 +57,11 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: DescribeProducers
         }
         response.topics.push(out);
     }
-    let mut waiting = Vec::new();
-    for (shard, partitions) in call.context.by_shard(places.keys().copied(), |p| *p) {
-        let (reply, answer) = oneshot::channel();
-        let _ = call.context.shards[shard]
-            .send(ShardMessage::Producers(partitions, reply))
-            .await;
-        waiting.push(answer);
-    }
+    let partitions: Vec<TopicPartition> = places.keys().copied().collect();
+    let key = |partition: &TopicPartition| (*partition, ());
+    let asked = ask_owners(call.context, partitions, key, ShardMessage::Producers).await;
     call.to.later(async move {
-        let answers = join_all(waiting).await.into_iter().flatten().flatten();
-        let mut answers: BTreeMap<_, _> = answers.collect();
+        let mut answers: BTreeMap<_, _> = asked.answers().await.into_iter().flatten().collect();
         for (partition, places) in places {
             let found = answers
                 .remove(&partition)

@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use env::Env;
-use futures_util::future::join_all;
 use protocol::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
 use protocol::{ListOffsetsRequest, ListOffsetsResponse};
-use tokio::sync::oneshot;
 use types::{ErrorCode, PartitionIndex, TimestampMs, TopicPartition};
 
+use super::ask_owners::ask_owners;
 use super::{Call, epoch_if_known};
 use crate::answer::Reply;
 use storage::error::ReadError;
@@ -85,29 +84,16 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: ListOffsetsReques
             response.topics.push(out);
         }
     }
-    let mut waiting = Vec::new();
-    for (shard, queries) in call.context.by_shard(queries, |query| query.partition) {
-        let (reply, answers) = oneshot::channel();
-        let indices: Vec<usize> = queries.iter().map(|query| query.index).collect();
-        let _ = call.context.shards[shard]
-            .send(ShardMessage::ListOffsets(queries, reply))
-            .await;
-        waiting.push(async move { (indices, answers.await) });
-    }
+    let key = |query: &OffsetQuery| (query.partition, query.index);
+    let asked = ask_owners(call.context, queries, key, ShardMessage::ListOffsets).await;
     call.to.later(async move {
-        for (indices, answers) in join_all(waiting).await {
-            let Ok(answers) = answers else {
-                for index in indices {
-                    let (topic, partition) = places[index];
-                    response.topics[topic].partitions[partition].error_code =
-                        ErrorCode::NOT_LEADER_OR_FOLLOWER.0;
-                }
-                continue;
-            };
-            for answer in answers {
-                let (topic, partition) = places[answer.index];
-                let out = &mut response.topics[topic].partitions[partition];
-                match answer.found {
+        for answer in asked.answers().await {
+            let index = answer.as_ref().map_or_else(|index| *index, |a| a.index);
+            let (topic, partition) = places[index];
+            let out = &mut response.topics[topic].partitions[partition];
+            match answer {
+                Err(_) => out.error_code = ErrorCode::NOT_LEADER_OR_FOLLOWER.0,
+                Ok(answer) => match answer.found {
                     OffsetFound::Error(error) => out.error_code = error.0,
                     OffsetFound::Known {
                         offset,
@@ -120,7 +106,7 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: ListOffsetsReques
                     }
                     OffsetFound::Timestamp(search) => found(out, search.run().await),
                     OffsetFound::MaxTimestamp(search) => found(out, search.run().await),
-                }
+                },
             }
         }
         if version < 4 {

@@ -2,6 +2,7 @@
 
 pub(crate) mod alter_configs;
 pub(crate) mod api_versions;
+mod ask_owners;
 
 pub(crate) mod delete_groups;
 pub(crate) mod delete_records;

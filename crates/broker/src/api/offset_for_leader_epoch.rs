@@ -1,12 +1,11 @@
 //! OffsetForLeaderEpoch (key 23): where the records of a leader's epoch end (KIP-101, KIP-320).
 
 use env::Env;
-use futures_util::future::join_all;
 use protocol::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
 use protocol::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
-use tokio::sync::oneshot;
 use types::{ErrorCode, LeaderEpoch, PartitionIndex, TopicPartition};
 
+use super::ask_owners::ask_owners;
 use super::{Call, epoch_if_known};
 use crate::answer::Reply;
 use crate::shard::{EpochQuery, ShardMessage};
@@ -51,31 +50,20 @@ pub(crate) async fn handle<E: Env>(
         }
         response.topics.push(out);
     }
-    let mut waiting = Vec::new();
-    for (shard, queries) in call.context.by_shard(queries, |query| query.partition) {
-        let (reply, answers) = oneshot::channel();
-        let indices: Vec<usize> = queries.iter().map(|query| query.index).collect();
-        let _ = call.context.shards[shard]
-            .send(ShardMessage::EpochEnds(queries, reply))
-            .await;
-        waiting.push(async move { (indices, answers.await) });
-    }
+    let key = |query: &EpochQuery| (query.partition, query.index);
+    let asked = ask_owners(call.context, queries, key, ShardMessage::EpochEnds).await;
     call.to.later(async move {
-        for (indices, answers) in join_all(waiting).await {
-            let Ok(answers) = answers else {
-                for index in indices {
-                    let (topic, partition) = places[index];
-                    response.topics[topic].partitions[partition].error_code =
-                        ErrorCode::NOT_LEADER_OR_FOLLOWER.0;
+        for answer in asked.answers().await {
+            let index = answer.as_ref().map_or_else(|index| *index, |a| a.index);
+            let (topic, partition) = places[index];
+            let out = &mut response.topics[topic].partitions[partition];
+            match answer {
+                Err(_) => out.error_code = ErrorCode::NOT_LEADER_OR_FOLLOWER.0,
+                Ok(answer) => {
+                    out.error_code = answer.error.0;
+                    out.leader_epoch = answer.leader_epoch.0;
+                    out.end_offset = answer.end_offset.0;
                 }
-                continue;
-            };
-            for answer in answers {
-                let (topic, partition) = places[answer.index];
-                let out = &mut response.topics[topic].partitions[partition];
-                out.error_code = answer.error.0;
-                out.leader_epoch = answer.leader_epoch.0;
-                out.end_offset = answer.end_offset.0;
             }
         }
         response

@@ -62,8 +62,8 @@ impl Produces {
         }
     }
 
-    /// Notes when a request has waited long enough, unless that is sooner already. Gives the time of the timer that is to be set for it, if
-    /// none that is set comes before.
+    /// Notes when a request has waited long enough, unless that is sooner already. Gives the time of the timer that
+    /// is to be set for it, if none that is set comes before.
     pub fn set_deadline(&mut self, request: u64, at: Mono) -> Option<Mono> {
         if let Some(in_flight) = self.in_flight.get_mut(&request) {
             in_flight.deadline = Some(in_flight.deadline.map_or(at, |before| before.min(at)));

@@ -8,6 +8,7 @@ pub mod enumerator;
 use std::collections::BTreeMap;
 use std::future::{Future, Ready, ready};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -65,6 +66,8 @@ struct State {
     /// What each file held when it was last synced.
     synced: BTreeMap<usize, Vec<u8>>,
     drop_on_failed_sync: bool,
+    /// Bytes of a file that cannot be read.
+    unreadable: Option<(usize, Range<usize>)>,
 }
 
 /// A fault to inject.
@@ -145,6 +148,14 @@ impl MemDisk {
     /// Whether a failed sync loses what was written since the last one.
     pub fn drop_on_failed_sync(&self, drop: bool) {
         self.with(|state| state.drop_on_failed_sync = drop);
+    }
+
+    /// Reads that touch these bytes of the file fail from now on; without bytes none do.
+    pub fn unreadable(&self, path: &Path, bytes: Option<Range<usize>>) {
+        self.with(|state| {
+            let ino = state.entries[path];
+            state.unreadable = bytes.map(|bytes| (ino, bytes));
+        });
     }
 
     /// Changes a file behind everyone's back.
@@ -475,6 +486,12 @@ impl File for MemFile {
             let file = &state.files[self.ino];
             let from = (offset as usize).min(file.len());
             let to = (from + len).min(file.len());
+            let hit = |(ino, bytes): &(usize, Range<usize>)| {
+                *ino == self.ino && from < bytes.end && bytes.start < to
+            };
+            if state.unreadable.as_ref().is_some_and(hit) {
+                return Err(io::Error::other("a bad block"));
+            }
             Ok(Bytes::copy_from_slice(&file[from..to]))
         })
     }
