@@ -552,6 +552,7 @@ impl<D: Disk> Log<D> {
             dense: true,
             next_base: None,
             open: &state.open,
+            faulty: &state.faulty,
         };
         let mut source = self.source(base).await?;
         let scanned = scan(&mut source, &expected).await;
@@ -615,6 +616,7 @@ impl<D: Disk> Log<D> {
                 dense: is_ours,
                 next_base: listing.segments.get(i + 1).copied(),
                 open: &open,
+                faulty: &[],
             };
             let mut source = self.source(base).await?;
             let scanned = scan(&mut source, &expected).await;

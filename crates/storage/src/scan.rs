@@ -13,7 +13,7 @@ use records::layout::{self, HEADER_SIZE, MAGIC_AT};
 use types::{LeaderEpoch, NextOffset, Offset, mutant};
 
 use crate::claims::{Claim, Claims, SECTOR, SectorState};
-use crate::index::IndexBuilder;
+use crate::index::{BuilderMark, IndexBuilder};
 use crate::state::{FaultyRange, Mark};
 use crate::torn_tail::{Claimed, Found, Verdict, verdict};
 use crate::transactions::{OpenTransaction, Transactions, end_at};
@@ -167,6 +167,8 @@ pub(crate) struct Expectation<'a> {
     pub(crate) next_base: Option<i64>,
     /// The transactions that are open where it starts.
     pub(crate) open: &'a [OpenTransaction],
+    /// What was found before.
+    pub(crate) faulty: &'a [FaultyRange],
 }
 
 /// What was found in a segment.
@@ -214,18 +216,29 @@ pub(crate) async fn scan<D: Disk>(
     };
     let mut epoch = expected.epoch;
     let mut marks = expected.chain_marks();
+    // The last batch, as long as nothing but its checksum vouches for it.
+    let mut unproven: Option<Unproven> = None;
     loop {
-        check_chain(&mut out, &mut marks);
+        if check_chain(&mut out, &mut marks) {
+            unproven = None;
+        }
         let at = u64::from(out.position);
         let claimed = expected.claimed(out.end);
         let (found, header) = examine(source, expected, at, out.end, epoch, claimed).await;
-        let later = match found {
+        let mut later = match found {
             Found::Valid | Found::Nothing => None,
             _ => next_of_this_log(source, expected, at + 1, out.end.position()).await,
         };
         match verdict(claimed, found, later.is_some()) {
             Verdict::Keep => {
                 let header = header.expect("a valid batch has a header");
+                unproven = Some(Unproven {
+                    base: header.base_offset,
+                    position: out.position,
+                    builder: out.builder.mark(),
+                    epoch,
+                    epochs: out.epochs.len(),
+                });
                 if header.leader_epoch > epoch {
                     epoch = header.leader_epoch;
                     out.epochs.push((epoch, header.base_offset));
@@ -238,7 +251,8 @@ pub(crate) async fn scan<D: Disk>(
                 if let Some(aborted) = out.transactions.note(&header, end) {
                     out.builder.note_aborted(aborted);
                 }
-                out.transactions.keep_before(header.next_offset());
+                out.transactions
+                    .keep_before(header.base_offset.end_before());
                 out.position += header.total_size() as u32;
                 out.end = header.next_offset();
             }
@@ -253,8 +267,23 @@ pub(crate) async fn scan<D: Disk>(
             }
             Verdict::Faulty => {
                 marks.clear();
+                let mut accused = (out.position, reason(found));
+                let known = expected.known(out.end);
+                let unproven = unproven.take();
+                if let Some(range) = known {
+                    // The marks that told where it ends may be gone since.
+                    let last = Offset(range.to.0 - 1);
+                    later = next_of_this_log(source, expected, at + 1, last).await;
+                } else if let Some(batch) = unproven
+                    && let Some(next) = displaced(source, expected, &batch, at, out.end).await
+                {
+                    accused = (batch.position, reason(Found::Foreign));
+                    later = Some(next);
+                    epoch = batch.epoch;
+                    out.take_back(&batch);
+                }
+                out.reasons.push(accused);
                 let from = out.end.position();
-                out.reasons.push((out.position, reason(found)));
                 if let Some((position, header)) = later {
                     let to = header.base_offset.end_before();
                     out.faulty.push(FaultyRange { from, to });
@@ -263,6 +292,7 @@ pub(crate) async fn scan<D: Disk>(
                     out.position = position as u32;
                 } else {
                     let to = expected.claimed_end(out.end, header);
+                    let to = known.map_or(to, |range| to.max(range.to));
                     out.faulty.push(FaultyRange { from, to });
                     out.end = to;
                     out.hole_at_end = true;
@@ -280,12 +310,59 @@ pub(crate) async fn scan<D: Disk>(
     }
 }
 
+/// The batch that the log goes on with behind `batch`, if it lies at or after `at` and its offsets are among those
+/// that `batch` takes: then that is not the batch which was written there. It has fewer bytes, or more offsets, or an
+/// epoch that no checksum covers and that its neighbours do not have.
+async fn displaced<D: Disk>(
+    source: &mut Source<D>,
+    expected: &Expectation<'_>,
+    batch: &Unproven,
+    at: u64,
+    end: NextOffset,
+) -> Option<(u64, BatchHeader)> {
+    if !expected.dense {
+        return None;
+    }
+    let next = next_of_this_log(source, expected, at, batch.base).await;
+    next.filter(|(_, next)| {
+        next.base_offset.end_before() <= end && next.leader_epoch >= batch.epoch
+    })
+}
+
+/// The last batch that was kept, and what was before it.
+struct Unproven {
+    base: Offset,
+    position: u32,
+    builder: BuilderMark,
+    epoch: LeaderEpoch,
+    epochs: usize,
+}
+
+impl Scanned {
+    fn take_back(&mut self, batch: &Unproven) {
+        self.builder.restore(batch.builder);
+        self.epochs.truncate(batch.epochs);
+        self.end = batch.base.end_before();
+        self.transactions.roll_back(self.end);
+        self.position = batch.position;
+        if self.position == 0 {
+            self.first_timestamp = -1;
+        }
+    }
+}
+
 impl Expectation<'_> {
     fn claim(&self) -> Option<&Claim> {
         match self.claims {
             Claims::Intact(claim) => claim.as_ref(),
             Claims::Damaged => None,
         }
+    }
+
+    /// The known damage that the record at `offset` is part of.
+    fn known(&self, offset: NextOffset) -> Option<&FaultyRange> {
+        let holds = |range: &&FaultyRange| range.from.end_before() <= offset && offset < range.to;
+        self.faulty.iter().find(holds)
     }
 
     /// What the claims say about the record at `offset`.
@@ -323,8 +400,8 @@ impl Expectation<'_> {
         }
     }
 
-    /// Whether a batch may lie there: it is on the same side of every mark by its offsets as by its place, and
-    /// ends before the next segment. Nothing but that binds a batch behind damage to this log, since the chain is
+    /// Whether a batch may lie there: it is on the same side of every mark by its offsets as by its place, at the
+    /// mark by both or by neither, and ends before the next segment. Nothing but that binds a batch behind damage to this log, since the chain is
     /// broken; and a batch that claims more offsets than it has would give them to the records behind it.
     fn fits(&self, position: u64, header: &BatchHeader) -> bool {
         let within = self
@@ -341,8 +418,15 @@ impl Expectation<'_> {
             .filter(|mark| mark.segment == self.base)
             .all(|mark| {
                 let marked = u64::from(mark.position);
-                (end <= marked && header.next_offset() <= mark.offset)
-                    || (position >= marked && header.base_offset.end_before() >= mark.offset)
+                let (base, next) = (header.base_offset.end_before(), header.next_offset());
+                // Compaction, which our own logs do not know, leaves gaps at a mark.
+                let at_mark =
+                    |place, offset| !self.dense || (place == marked) == (offset == mark.offset);
+                if end <= marked {
+                    next <= mark.offset && at_mark(end, next)
+                } else {
+                    position >= marked && base >= mark.offset && at_mark(position, base)
+                }
             });
         within && on_one_side
     }
@@ -377,11 +461,13 @@ async fn next_of_this_log<D: Disk>(
 }
 
 /// Compares the chain with the one that was written down at this place. Whole batches with another chain
-/// are batches of another place or another time.
-fn check_chain(out: &mut Scanned, marks: &mut Vec<(Mark, Offset)>) {
-    let wrong = marks.iter().find(|(mark, _)| {
-        mark.position == out.position && mark.offset == out.end && mark.chain != out.builder.chain()
-    });
+/// are batches of another place or another time. Whether it is the one: then all that lies before was written.
+fn check_chain(out: &mut Scanned, marks: &mut Vec<(Mark, Offset)>) -> bool {
+    let mut here =
+        (marks.iter()).filter(|(mark, _)| mark.position == out.position && mark.offset == out.end);
+    let wrong = here
+        .clone()
+        .find(|(mark, _)| mark.chain != out.builder.chain());
     if let Some((mark, from)) = wrong {
         out.faulty.push(FaultyRange {
             from: (*from).max(Offset(0)),
@@ -390,7 +476,9 @@ fn check_chain(out: &mut Scanned, marks: &mut Vec<(Mark, Offset)>) {
         out.reasons.push((mark.position, OTHER_BATCHES));
         out.builder.break_interval();
         marks.clear();
+        return false;
     }
+    here.next().is_some()
 }
 
 const OTHER_BATCHES: &str = "whole batches lie there that are not the ones which were written: the disk \
@@ -426,9 +514,9 @@ pub(crate) fn damage(range: &FaultyRange, place: &str) -> String {
     let (from, to) = (range.from, range.to);
     format!(
         "records {from} up to {to} (exclusive) were acknowledged and are damaged ({place}). Fetches of \
-         them get CORRUPT_MESSAGE, all others are served. To get them back, stop the node and put a good \
-         copy of the file in its place; to give them up, let consumers go on at {to}, or delete records up \
-         to there. `ottla log verify` looks for more"
+         them get CORRUPT_MESSAGE, all others are served. To get them back, stop the node, put a good copy \
+         of the file in its place and run `ottla log repair --reread`; to give them up, let consumers go on at \
+         {to}, or delete records up to there. `ottla log verify` looks for more"
     )
 }
 
@@ -544,6 +632,7 @@ mod tests {
             dense: true,
             next_base: None,
             open: &[],
+            faulty: &[],
         };
         // A batch of two records, from its place on for a hundred bytes.
         let fits = |offset: i64, position: u64| {
@@ -570,6 +659,16 @@ mod tests {
         );
         assert!(!fits(3, 700), "too early for its place");
         assert!(!fits(9, 950), "across a mark");
+        assert!(
+            !fits(3, 380),
+            "its offsets end at a mark, and its bytes do not"
+        );
+        assert!(
+            !fits(2, 400),
+            "its bytes end at a mark, and its offsets do not"
+        );
+        assert!(!fits(5, 510), "its offsets begin at a mark alone");
+        assert!(!fits(6, 500), "its bytes do");
         assert!(!fits(15, 3_000), "what was intended ends before");
     }
 }

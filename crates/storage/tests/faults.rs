@@ -5,22 +5,19 @@
 mod common;
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 
+use common::ten::{Batches, position, segment, ten};
 use common::{
     Fail, MemDisk, append, batch, config, create, dir, flush, identity, now, open, read_all,
 };
 use env::{Disk, File, OpenMode, OpenOptions, Wall};
-use ottla_storage::tools::{Severity, repair, verify};
 use ottla_storage::{
     AppendError, FaultyRange, Health, JobError, Log, LogConfig, LogIdentity, ReadError,
     StorageError,
 };
 use records::BatchHeader;
-use records::layout::{ATTRIBUTES_AT, CRC_AT, LAST_OFFSET_DELTA_AT, LEADER_EPOCH_AT, compute_crc};
+use records::layout::LEADER_EPOCH_AT;
 use types::{LeaderEpoch, NextOffset, Offset, Uuid};
-
-type Batches = Vec<(Offset, NextOffset, Vec<u8>)>;
 
 /// What a run was told.
 #[derive(Default)]
@@ -287,26 +284,6 @@ fn failed_sync_at_every_call() {
     }
 }
 
-fn segment(base: i64) -> PathBuf {
-    dir().join(format!("{base:020}.log"))
-}
-
-/// Ten batches of one record of 600 bytes, all durable, not closed in order.
-fn ten(config: &LogConfig) -> (MemDisk, Batches) {
-    let disk = MemDisk::default();
-    let mut log = create(&disk, config);
-    let mut all = Vec::new();
-    for i in 0..10 {
-        all.push(append(&mut log, &batch(i, 1, 600, 100 + i as i64), 0));
-        assert_eq!(flush(&mut log, true).unwrap().durable.0, i as i64 + 1);
-    }
-    (disk, all)
-}
-
-fn position(all: &Batches, number: usize) -> usize {
-    all[..number].iter().map(|(_, _, bytes)| bytes.len()).sum()
-}
-
 #[test]
 fn damage_to_any_acknowledged_batch_is_damage_and_never_a_torn_tail() {
     let config = config();
@@ -427,47 +404,6 @@ fn a_lost_write_below_the_claim_is_damage() {
             (Offset(number as i64), NextOffset(10))
         );
     }
-}
-
-#[test]
-fn a_batch_of_another_partition_is_never_served() {
-    let config = LogConfig {
-        segment_bytes: 4096,
-        index_interval_bytes: 0,
-        ..config()
-    };
-    let (disk, all) = ten(&config);
-    // Another partition's batch: same offset, same length, its own right checksum.
-    let foreign = common::stored(&batch(1234, 1, 600, 103), Offset(1), 0);
-    assert_eq!(foreign.len(), all[1].2.len());
-    let at = position(&all, 1);
-    let put = |bytes: &mut Vec<u8>| bytes[at..at + foreign.len()].copy_from_slice(&foreign);
-    // In a closed segment: found by the read.
-    disk.damage(&segment(0), put);
-    let (mut log, recovered) = open(&disk, &config).unwrap();
-    assert_eq!(recovered.faulty, []);
-    let plan = log.read(Offset(1), NextOffset(10), 1, true).unwrap();
-    let error = now(plan.run()).unwrap_err();
-    let ReadError::Faulty { from, to, .. } = error else {
-        panic!("{error}")
-    };
-    assert_eq!((from, to), (Offset(1), NextOffset(2)));
-    log.mark_faulty(from, to);
-    assert_eq!(flush(&mut log, true).unwrap().error, None);
-    let (log, recovered) = open(&disk, &config).unwrap();
-    assert_eq!(recovered.faulty.len(), 1);
-    assert!(now(log.read(Offset(0), NextOffset(10), 1, true).unwrap().run()).is_ok());
-    // In the active segment: found by the recovery.
-    let config = LogConfig {
-        segment_bytes: 1 << 20,
-        ..config
-    };
-    let (disk, _) = ten(&config);
-    disk.damage(&segment(0), put);
-    let (log, recovered) = open(&disk, &config).unwrap();
-    assert_eq!(log.log_end_offset(), NextOffset(10));
-    assert_eq!(recovered.faulty.len(), 1);
-    assert!(log.read(Offset(1), NextOffset(10), 1, true).is_err());
 }
 
 #[test]
@@ -701,91 +637,6 @@ fn claims_and_state_that_are_damaged_prove_nothing() {
     );
 }
 
-/// A whole batch that lies where another one was written: its checksum is good, and the disk is not.
-#[test]
-fn a_misplaced_batch_is_told_as_such() {
-    let config = LogConfig {
-        segment_bytes: 1 << 20,
-        ..config()
-    };
-    let (disk, all) = ten(&config);
-    disk.damage(&segment(0), |bytes| {
-        let (from, to) = (position(&all, 3), position(&all, 6));
-        let len = all[3].2.len();
-        bytes.copy_within(from..from + len, to);
-    });
-    let (_, recovered) = open(&disk, &config).unwrap();
-    let [alarm] = &recovered.alarms[..] else {
-        panic!("{recovered:?}")
-    };
-    assert!(alarm.starts_with("records 6 up to 7"), "{alarm}");
-    assert!(alarm.contains("a whole batch of another place"), "{alarm}");
-}
-
-/// Makes `batch` say that it holds `count` offsets, with the checksum that goes with it.
-fn claim_offsets(batch: &mut [u8], count: i32) {
-    batch[LAST_OFFSET_DELTA_AT..][..4].copy_from_slice(&(count - 1).to_be_bytes());
-    let crc = compute_crc(batch);
-    batch[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
-}
-
-/// Another log's batch of the same base offset, or one whose header was changed and its checksum made right again
-/// (the fuzzer's `39 7e 40 00 85 5a 2f 00 07 41`): where it lies must not make it the log's end.
-#[test]
-fn a_batch_that_claims_more_offsets_than_it_has_does_not_move_the_end() {
-    let config = LogConfig {
-        segment_bytes: 1 << 20,
-        ..config()
-    };
-    for number in 0..10 {
-        let (disk, all) = ten(&config);
-        disk.damage(&segment(0), |bytes| {
-            let batch = &mut bytes[position(&all, number)..][..all[number].2.len()];
-            claim_offsets(batch, 12_033);
-        });
-        let (mut log, recovered) = open(&disk, &config).unwrap();
-        let (from, to) = (Offset(number as i64), NextOffset(number as i64 + 1));
-        assert_eq!(recovered.log_end, NextOffset(10), "{recovered:?}");
-        assert_eq!(recovered.faulty, [FaultyRange { from, to }]);
-        assert_eq!(recovered.torn_bytes, 0);
-        for (base, _, stored) in all.iter().filter(|(base, ..)| *base != from) {
-            let read = log.read(*base, NextOffset(10), 1, true).unwrap();
-            assert_eq!(now(read.run()).unwrap().chunks.concat(), *stored);
-        }
-        // The log goes on where it ended, and a second start finds the same.
-        append(&mut log, &batch(77, 1, 600, 1), 0);
-        assert_eq!(flush(&mut log, true).unwrap().durable, NextOffset(11));
-        let (_, again) = open(&disk, &config).unwrap();
-        assert_eq!(
-            (again.log_end, again.faulty),
-            (NextOffset(11), recovered.faulty)
-        );
-    }
-}
-
-/// The same in a log without a state: the next segment says where this one ends.
-#[test]
-fn a_batch_that_claims_offsets_of_the_next_segment_is_damage() {
-    let config = LogConfig {
-        segment_bytes: 2048,
-        ..config()
-    };
-    let (disk, all) = ten(&config);
-    disk.damage(&segment(0), |bytes| {
-        claim_offsets(&mut bytes[..all[0].2.len()], 8)
-    });
-    disk.remove(&dir().join("log-state"));
-    let (log, recovered) = open(&disk, &config).unwrap();
-    assert_eq!(recovered.log_end, NextOffset(10), "{recovered:?}");
-    let (from, to) = (Offset(0), NextOffset(1));
-    assert_eq!(recovered.faulty, [FaultyRange { from, to }]);
-    let rest: Vec<u8> = all[1..]
-        .iter()
-        .flat_map(|(.., bytes)| bytes.clone())
-        .collect();
-    assert_eq!(read_all(&log, Offset(1), 900).unwrap(), rest);
-}
-
 #[test]
 fn a_bit_lost_in_the_topics_id_loses_no_log() {
     let config = small();
@@ -976,77 +827,6 @@ fn an_idle_log_gives_its_memory_back() {
         read_all(&log, Offset(0), 1 << 20).unwrap().len() as u64,
         log.size_bytes()
     );
-}
-
-#[test]
-fn verify_and_repair_of_a_damaged_log() {
-    let config = small();
-    let (disk, all) = ten(&config);
-    let sound = now(verify(&disk, &dir())).unwrap();
-    assert!(sound.is_sound(), "{:?}", sound.findings);
-    assert_eq!((sound.batches, sound.log_end), (10, 10));
-    disk.damage(&dir().join("00000000000000000000.index"), |bytes| {
-        bytes[3] ^= 1
-    });
-    disk.damage(&segment(0), |bytes| bytes[position(&all, 2) + 100] ^= 1);
-    let found = now(verify(&disk, &dir())).unwrap();
-    assert!(!found.is_sound());
-    assert!(
-        found
-            .findings
-            .iter()
-            .any(|finding| finding.severity == Severity::Rebuildable)
-    );
-    let before = disk.op_count();
-    let told = now(repair(&disk, &dir(), config.clone(), Wall(0), true)).unwrap();
-    assert_eq!(
-        (disk.op_count(), told.recovered),
-        (before, None),
-        "a dry run writes nothing"
-    );
-    let done = now(repair(&disk, &dir(), config.clone(), Wall(0), false)).unwrap();
-    assert_eq!(done.recovered.unwrap().log_end, NextOffset(10));
-    let found = now(verify(&disk, &dir())).unwrap();
-    assert!(
-        found
-            .findings
-            .iter()
-            .all(|finding| finding.severity != Severity::Rebuildable)
-    );
-    let (log, recovered) = open(&disk, &config).unwrap();
-    assert!(recovered.clean);
-    assert!(matches!(
-        now(log.read(Offset(2), NextOffset(3), 1, true).unwrap().run()),
-        Err(ReadError::Faulty {
-            from: Offset(2),
-            to: NextOffset(3),
-            ..
-        })
-    ));
-}
-
-/// A repair that must find out by itself whose log it is writes nothing that a broker takes for another's.
-#[test]
-fn a_log_whose_state_is_lost_is_repaired_as_its_own() {
-    let config = small();
-    let (disk, _) = ten(&config);
-    let cluster = identity().cluster_id.unwrap();
-    let meta = format!("version=1\ncluster.id={cluster}\nnode.id=1\ndirectory.id={cluster}\n");
-    now(async {
-        let path = Path::new("/data/meta.properties");
-        let file = disk.open(path, OpenOptions::CREATE).await?;
-        file.write_at(0, vec![meta.into()]).await
-    })
-    .unwrap();
-    disk.damage(&dir().join("log-state"), |bytes| bytes[30] ^= 1);
-    now(repair(&disk, &dir(), config.clone(), Wall(0), false)).unwrap();
-    let (log, recovered) = open(&disk, &config).unwrap();
-    assert!(recovered.clean, "{:?}", recovered.alarms);
-    assert_eq!(
-        (recovered.faulty.as_slice(), recovered.log_end),
-        (&[][..], NextOffset(10))
-    );
-    read_all(&log, Offset(0), 900).unwrap();
 }
 
 #[test]

@@ -11,7 +11,7 @@ use storage::LogConfig;
 use storage::log_dir::{parse_dir_name, partitions};
 use storage::names::{self, parse_segment_file};
 use storage::tools::verify::{Severity, Verified};
-use storage::tools::{Action, DumpOptions, Row as DumpRow, dump, repair, verify};
+use storage::tools::{Action, DumpOptions, RepairOptions, Row as DumpRow, dump, repair, verify};
 
 use crate::confirm::Consent;
 use crate::connect::{self, Deadline};
@@ -82,12 +82,17 @@ Examples:
   ottla log repair data/orders-0 --dry-run
   ottla log repair data/orders-0 --yes
   ottla log repair data --yes --output json
+  ottla log repair data/orders-0 --reread --yes
 
 No broker may be running on the directory.")]
 struct Repair {
     /// Directories of logs (`data/orders-0`), or a data directory with all its logs.
     #[arg(value_name = "DIR", required = true)]
     dirs: Vec<PathBuf>,
+    /// Forget which records are known to be damaged, and read everything anew: after a good copy of a file was put
+    /// in its place. What fails its checks is found again.
+    #[arg(long)]
+    reread: bool,
     #[command(flatten)]
     consent: Consent,
 }
@@ -501,12 +506,16 @@ async fn repair_all(
         ..LogConfig::default()
     };
     let now = env.clock().wall();
+    let options = |dry_run| RepairOptions {
+        dry_run,
+        reread: args.reread,
+    };
     let dirs = logs(env, &args.dirs).await?;
     let mut plan = String::from("to be repaired (damaged records stay damaged):\n");
     let mut rows = Vec::new();
     for dir in &dirs {
         lock(env, dir).await?;
-        let repaired = repair(env.disk(), dir, config(), now, true).await;
+        let repaired = repair(env.disk(), dir, config(), now, options(true)).await;
         let repaired = repaired.with_context(|| dir.display().to_string())?;
         plan.push_str(&format!("  {}\n", dir.display()));
         for finding in &repaired.before.findings {
@@ -530,7 +539,7 @@ async fn repair_all(
         return Ok(Exit::Ok);
     }
     for (dir, row) in dirs.iter().zip(&mut rows) {
-        let repaired = repair(env.disk(), dir, config(), now, false).await;
+        let repaired = repair(env.disk(), dir, config(), now, options(false)).await;
         let repaired = repaired.with_context(|| dir.display().to_string())?;
         if let Some(recovered) = repaired.recovered {
             if recovered.torn_bytes > 0 {
@@ -575,5 +584,6 @@ fn action(action: &Action) -> String {
     match action {
         Action::Rebuild(file) => format!("rebuild {file}"),
         Action::Recover => "recover".to_owned(),
+        Action::Reread => "read everything anew".to_owned(),
     }
 }

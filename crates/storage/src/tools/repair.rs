@@ -23,6 +23,19 @@ pub enum Action {
     Rebuild(String),
     /// The log is opened, which recovers it, and closed.
     Recover,
+    /// What is known of damage is forgotten, and the log opened again by its batches alone.
+    Reread,
+}
+
+/// What a repair is to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RepairOptions {
+    /// Only tell.
+    pub dry_run: bool,
+    /// Files were replaced by good copies: forget what is known of damage and read everything anew. What fails its
+    /// checks by itself is found again; a whole batch of another log, which only its surroundings showed, need
+    /// not be.
+    pub reread: bool,
 }
 
 /// What a repair did, or would do.
@@ -36,7 +49,7 @@ pub struct Repaired {
     pub recovered: Option<Recovered>,
 }
 
-/// Repairs the log in `dir`, whose name is `topic-partition`. With `dry_run` nothing is written.
+/// Repairs the log in `dir`, whose name is `topic-partition`.
 ///
 /// # Errors
 /// The disk's; [`StorageError::Damaged`] if the directory does not say whose it is.
@@ -45,7 +58,7 @@ pub async fn repair<D: Disk>(
     dir: &Path,
     config: LogConfig,
     now: Wall,
-    dry_run: bool,
+    options: RepairOptions,
 ) -> Result<Repaired, StorageError> {
     let before = verify(disk, dir).await?;
     let mut actions = Vec::new();
@@ -59,7 +72,10 @@ pub async fn repair<D: Disk>(
         }
     }
     actions.push(Action::Recover);
-    if dry_run {
+    if options.reread {
+        actions.push(Action::Reread);
+    }
+    if options.dry_run {
         return Ok(Repaired {
             before,
             actions,
@@ -83,9 +99,19 @@ pub async fn repair<D: Disk>(
     }
     // Without the marker everything is looked at.
     remove(dir.join(names::CLEAN)).await?;
-    let (log, recovered) =
-        Log::open(disk.clone(), dir.to_path_buf(), identity, config, now).await?;
-    log.close().await?;
+    let open = async || {
+        let (identity, config) = (identity.clone(), config.clone());
+        let (log, recovered) =
+            Log::open(disk.clone(), dir.to_path_buf(), identity, config, now).await?;
+        log.close().await?;
+        Ok(recovered)
+    };
+    let mut recovered = open().await?;
+    if options.reread {
+        // Only now: with the state a torn tail is told from damage.
+        remove(dir.join(names::STATE)).await?;
+        recovered = open().await?;
+    }
     Ok(Repaired {
         before,
         actions,

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test uses its own part")]
 
 pub mod enumerator;
+pub mod ten;
 
 use std::collections::BTreeMap;
 use std::future::{Future, Ready, ready};
