@@ -10,7 +10,7 @@
 mod common;
 
 use std::io::{Read, Write};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use common::{Node, Ran, TempDir, run, run_with};
 use serde_json::Value;
@@ -248,6 +248,52 @@ fn a_broker_that_goes_away_in_the_middle_is_noticed() {
             "{range}: {told}"
         );
     }
+}
+
+/// Damage is told to whoever meets it, with what to do; and what to do helps.
+#[test]
+fn damaged_records_are_told_and_come_back_with_a_good_copy() {
+    let node = with_input(b"a\n");
+    for value in ["b\n", "c\n"] {
+        node.ask_with(&["produce", "t"], value.as_bytes()).expect(0);
+    }
+    let (_, dir) = node.stop();
+    let log = dir.join("data/t-0");
+    let segment = log.join("00000000000000000000.log");
+    let good = std::fs::read(&segment).unwrap();
+    let mut bytes = good.clone();
+    // In the second of three batches.
+    bytes[good.len() / 2] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    let quiet = |command: &mut Command| {
+        command.stderr(Stdio::null());
+    };
+    let node = Node::start_in(dir, quiet);
+    let consume = ["consume", "t", "-o", ":end", "--format", "%v\n"];
+    let met = ask_for(&node, "3s", &consume);
+    assert_eq!(
+        (met.stdout.as_str(), met.code != 0),
+        ("a\n", true),
+        "{}",
+        met.stderr
+    );
+    for part in [
+        "t-0 has not reached its end",
+        "CORRUPT_MESSAGE",
+        "next: ",
+        "ottla log verify",
+    ] {
+        assert!(met.stderr.contains(part), "{}", met.stderr);
+    }
+    let (_, dir) = node.stop();
+    let path = log.to_str().unwrap();
+    let found = run(&["log", "verify", path]).expect(1);
+    assert!(found.contains("known to be damaged"), "{found}");
+    std::fs::write(&segment, good).unwrap();
+    run(&["log", "repair", path, "--reread", "--yes"]).expect(0);
+    run(&["log", "verify", path]).expect(0);
+    let node = Node::start_in(dir, quiet);
+    assert_eq!(node.ask(&consume).expect(0), "a\nb\nc\n");
 }
 
 /// What is yet to be written is waited for.

@@ -44,12 +44,11 @@ impl<D: Disk> Log<D> {
                     from,
                     to: NextOffset(row.next),
                 };
-                if !self.faulty.contains(&range) {
+                if self.add_faulty(range) {
                     let place =
                         format!("{}: {len} of {} bytes are there", path.display(), row.size);
                     alarms.push(damage(&range, &place));
                 }
-                self.add_faulty(range);
                 continue;
             }
             let index = load_index(&self.disk, &self.dir, row.base, self.seed, row.size).await;
@@ -77,13 +76,19 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// Takes note of damage. Returns whether it is news.
-    pub(crate) fn add_faulty(&mut self, range: FaultyRange) -> bool {
+    /// Takes note of damage; ranges that meet become one. Returns whether it is news.
+    pub(crate) fn add_faulty(&mut self, mut range: FaultyRange) -> bool {
         let known = |old: &FaultyRange| old.from <= range.from && range.to <= old.to;
         let is_news = range.from.is_before(range.to) && !self.faulty.iter().any(known);
         if is_news {
-            self.faulty
-                .retain(|old| !(range.from <= old.from && old.to <= range.to));
+            self.faulty.retain(|old| {
+                let apart = old.to < range.from.end_before() || range.to < old.from.end_before();
+                if !apart {
+                    range.from = range.from.min(old.from);
+                    range.to = range.to.max(old.to);
+                }
+                apart
+            });
             self.faulty.push(range);
             self.faulty.sort_by_key(|range| range.from);
         }

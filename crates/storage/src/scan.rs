@@ -267,8 +267,11 @@ pub(crate) async fn scan<D: Disk>(
             }
             Verdict::Faulty => {
                 marks.clear();
-                let mut accused = (out.position, reason(found));
                 let known = expected.known(out.end);
+                let mut accused = match (known, found) {
+                    (Some(_), Found::Foreign) => (out.position, "they were damaged before"),
+                    _ => (out.position, reason(found)),
+                };
                 let unproven = unproven.take();
                 if let Some(range) = known {
                     // The marks that told where it ends may be gone since.
@@ -577,7 +580,10 @@ async fn examine<D: Disk>(
     let furthest = i64::from(i32::MAX) - i64::from(header.last_offset_delta.max(0));
     let in_reach = distance.is_some_and(|distance| (0..=furthest).contains(&distance));
     let fits = in_place && in_reach && expected.fits(at, &header);
-    let valid = fits && header.leader_epoch >= epoch;
+    // What showed that it is another log's may be gone since.
+    let is_known =
+        expected.known(next).is_some() && !matches!(claimed, Claimed::Absent | Claimed::Unknown);
+    let valid = fits && header.leader_epoch >= epoch && !is_known;
     (
         if valid { Found::Valid } else { Found::Foreign },
         Some(header),

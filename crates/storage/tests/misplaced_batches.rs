@@ -166,6 +166,13 @@ fn a_batch_of_another_log_in_the_place_of_one_is_that_batch_lost() {
                     assert_eq!(read, *stored, "{case}, {at}");
                 }
             }
+            // The claims that showed it are gone by then.
+            drop(log);
+            let (_, again) = open(&disk, &config).unwrap();
+            assert_eq!(
+                (again.log_end, again.faulty),
+                (recovered.log_end, recovered.faulty)
+            );
         }
     }
 }

@@ -137,6 +137,8 @@ struct Assigned {
     buffered: bool,
     not_before: Mono,
     tries: u32,
+    /// What the last try failed with.
+    trouble: Option<Error>,
     log: Option<LogState>,
 }
 
@@ -234,6 +236,7 @@ impl<E: Env> Consumer<E> {
                 buffered: false,
                 not_before: Mono(0),
                 tries: 0,
+                trouble: None,
                 log: None,
             };
             self.partitions.insert(at, assigned);
@@ -280,6 +283,12 @@ impl<E: Env> Consumer<E> {
     /// The partitions that are read.
     pub fn assignment(&self) -> impl Iterator<Item = &TopicPartition> {
         self.partitions.keys()
+    }
+
+    /// Why nothing comes from a partition at the moment, if its leader said so. It is tried again.
+    #[must_use]
+    pub fn trouble(&self, at: &TopicPartition) -> Option<&Error> {
+        self.partitions.get(at)?.trouble.as_ref()
     }
 
     /// The offset after the last record handed out, with the epoch of that record. `None` as long as
@@ -439,6 +448,7 @@ impl<E: Env> Consumer<E> {
             let pause = self.cluster.pause_ms(assigned.tries);
             assigned.tries += 1;
             assigned.not_before = now.after_ms(pause);
+            assigned.trouble = error.cloned();
             if let Some(error) = error.filter(|e| e.is_retriable() && assigned.tries == QUIET_TRIES)
             {
                 tracing::warn!(%at, %error, "the partition cannot be read; trying again");
@@ -728,6 +738,7 @@ impl<E: Env> Consumer<E> {
             return self.seek(at, Start::Offset(end, None));
         }
         assigned.tries = 0;
+        assigned.trouble = None;
         assigned.log = Some(LogState {
             log_start: Offset(data.log_start_offset),
             high_watermark: Offset(data.high_watermark),

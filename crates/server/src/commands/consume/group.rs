@@ -170,7 +170,7 @@ async fn print(
                     .is_some_and(|ends| position.is_none_or(|position| position < ends.end))
             });
             match behind {
-                Some(at) => patience.check(env, &at.to_string())?,
+                Some(at) => patience.check(env, &at.to_string(), consumer.trouble(at))?,
                 // A member that was given nothing waits a little: a rebalance may be on its way.
                 None if consumer.assignment().next().is_some() || idle > 4 => {
                     return Ok(Exit::Ok);
@@ -178,7 +178,7 @@ async fn print(
                 None => {}
             }
         } else if ends.is_some() {
-            patience.check(env, &format!("group {name}"))?;
+            patience.check(env, &format!("group {name}"), None)?;
         }
     }
 }

@@ -11,8 +11,8 @@ use anyhow::Result;
 use bytes::Bytes;
 use clap::Args;
 use client::{
-    Admin, ClientOptions, Consumer, ConsumerOptions, ConsumerRecord, Isolation, Reset, Start,
-    TopicPartition,
+    Admin, ClientOptions, Consumer, ConsumerOptions, ConsumerRecord, Error, Isolation, Reset,
+    Start, TopicPartition,
 };
 use env::{Clock, Env};
 use env_tokio::TokioEnv;
@@ -204,7 +204,9 @@ impl Patience {
         self.until = env.clock().mono().after(self.limit);
     }
 
-    fn check(&self, env: &TokioEnv, what: &str) -> Result<()> {
+    /// # Errors
+    /// It has come to an end; `trouble` is what is known of the reason.
+    fn check(&self, env: &TokioEnv, what: &str, trouble: Option<&Error>) -> Result<()> {
         if env.clock().mono() < self.until {
             return Ok(());
         }
@@ -212,9 +214,12 @@ impl Patience {
             "no record came for {:?}, though {what} has not reached its end",
             self.limit
         );
-        Err(Failure::new(Exit::Unreachable, text)
-            .next("is the partition's leader up? `ottla topic describe` shows it; `--timeout` waits longer")
-            .into())
+        let next = "is the partition's leader up? `ottla topic describe` shows it; `--timeout` waits longer";
+        let failure = match trouble {
+            Some(error) => Failure::client(&text, error),
+            None => Failure::new(Exit::Unreachable, text).next(next),
+        };
+        Err(failure.into())
     }
 }
 
@@ -345,7 +350,8 @@ async fn read(
             until.is_some_and(|(until, ends)| *until <= ends.end)
         };
         if let Some(unfinished) = consumer.assignment().find(is_there) {
-            patience.check(&env, &unfinished.to_string())?;
+            let trouble = consumer.trouble(unfinished);
+            patience.check(&env, &unfinished.to_string(), trouble)?;
         }
     }
 }
