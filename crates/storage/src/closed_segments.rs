@@ -17,8 +17,9 @@ use crate::job::{is_full, is_starved, write_side_file};
 use crate::log::Log;
 use crate::names::{self, segment_file};
 use crate::recovery::Listing;
-use crate::scan::{Source, damage};
+use crate::scan::damage;
 use crate::segment::IndexCell;
+use crate::source::Source;
 use crate::state::{FaultyRange, SegmentRow};
 use crate::transactions::{OpenTransaction, Transactions, end_at, open_at_start};
 

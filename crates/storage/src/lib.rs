@@ -11,7 +11,7 @@
 //! | [`transactions`] | which are open, which were aborted: the transaction index |
 //! | [`retention`] | what is given up |
 //! | [`recovery`], `closed_segments`, `producer_recovery`, `log_start`, `close` | making, opening, closing |
-//! | [`torn_tail`], [`claims`], `scan` | torn tail or damage: the decision table and its evidence |
+//! | [`torn_tail`], [`claims`], `expectation`, `scan`, `source` | torn tail or damage: the decision table, its evidence, and reading by both |
 //! | [`tail`], `buffers`, [`job`], [`sync`] | the end of the log in memory, and its way to the disk |
 //! | [`dir`], [`log_dir`], [`reserve`] | a disk's directory of logs: whose it is; what is in it; room kept back |
 //! | [`tools`] | dump, verify, repair, for files that no broker has open |
@@ -38,7 +38,9 @@ pub mod recovery;
 mod log_start;
 
 pub mod claims;
+mod expectation;
 mod scan;
+mod source;
 pub mod torn_tail;
 
 mod buffers;

@@ -19,8 +19,8 @@ use crate::error::ReadError;
 use crate::index::{self, SegmentIndex, Span};
 use crate::log::{Health, Log};
 use crate::names::{self, segment_file};
-use crate::scan::Source;
 use crate::segment::{FileCell, IndexCell};
+use crate::source::Source;
 use crate::state::{FaultyRange, SegmentRow};
 use crate::transactions::open_at_start;
 

@@ -26,7 +26,7 @@ use crate::index::TxnEntry;
 use crate::log::Log;
 use crate::names::{self, segment_file};
 use crate::read::{FilePlan, IndexSource, ReadResult};
-use crate::scan::Source;
+use crate::source::Source;
 use crate::state::SegmentRow;
 
 /// An open transaction: whose it is, and its first offset.

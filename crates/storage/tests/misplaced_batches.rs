@@ -7,7 +7,9 @@ mod common;
 use common::ten::{position, segment, ten};
 use common::{append, batch, config, dir, flush, now, open, read_all};
 use ottla_storage::{FaultyRange, LogConfig, ReadError};
-use records::layout::{ATTRIBUTES_AT, CRC_AT, LAST_OFFSET_DELTA_AT, LEADER_EPOCH_AT, compute_crc};
+use records::layout::{
+    ATTRIBUTES_AT, BATCH_LENGTH_AT, CRC_AT, LAST_OFFSET_DELTA_AT, LEADER_EPOCH_AT, compute_crc,
+};
 use types::{NextOffset, Offset};
 
 /// Makes `batch` say that it holds `count` offsets, with the checksum that goes with it.
@@ -198,4 +200,51 @@ fn a_batch_that_claims_offsets_of_the_next_segment_is_damage() {
         .flat_map(|(.., bytes)| bytes.clone())
         .collect();
     assert_eq!(read_all(&log, Offset(1), 900).unwrap(), rest);
+}
+
+/// Ranges that meet are one, found at once or one after the other (the fuzzer's
+/// `d5 2f 0e 00 00 07 41 01 3a 56 ...`).
+#[test]
+fn ranges_that_meet_are_found_again_as_one() {
+    let config = LogConfig {
+        segment_bytes: 1 << 20,
+        ..config()
+    };
+    let (disk, all) = ten(&config);
+    disk.damage(&segment(0), |bytes| {
+        // The chain shows it at the mark behind it; the checksum of the last batch shows the rest.
+        bytes[position(&all, 8) + LEADER_EPOCH_AT + 3] ^= 0x10;
+        bytes[position(&all, 9) + 100] ^= 1;
+    });
+    let (from, to) = (Offset(0), NextOffset(10));
+    for _ in 0..2 {
+        let (_, recovered) = open(&disk, &config).unwrap();
+        assert_eq!(recovered.faulty, [FaultyRange { from, to }]);
+        assert_eq!(recovered.log_end, NextOffset(10));
+    }
+}
+
+/// A batch that reaches across a mark is another log's (the fuzzer's `f5 00 00 01 00 00 00 00 00 0a f4 13 01 02 16
+/// 00 03`). The next start has no mark there any more, and must not believe it then.
+#[test]
+fn what_a_mark_showed_is_remembered_without_it() {
+    let config = LogConfig {
+        segment_bytes: 1 << 20,
+        ..config()
+    };
+    let (disk, all) = ten(&config);
+    let size = all[8].2.len() + all[9].2.len() / 2;
+    disk.damage(&segment(0), |bytes| {
+        let batch = &mut bytes[position(&all, 8)..][..size];
+        batch[BATCH_LENGTH_AT..][..4].copy_from_slice(&(size as i32 - 12).to_be_bytes());
+        batch[LEADER_EPOCH_AT] ^= 0x10;
+        claim_offsets(batch, 1);
+    });
+    let (from, to) = (Offset(8), NextOffset(9));
+    for _ in 0..3 {
+        let (log, recovered) = open(&disk, &config).unwrap();
+        assert_eq!(recovered.faulty, [FaultyRange { from, to }]);
+        assert_eq!(recovered.log_end, NextOffset(10));
+        assert_eq!(read_all(&log, Offset(9), 900).unwrap(), all[9].2);
+    }
 }

@@ -14,7 +14,7 @@ use crate::files;
 use crate::index::{decode_offsets, decode_times, decode_txns};
 use crate::names::{self, parse_segment_file};
 use crate::producer_snapshot;
-use crate::scan::Source;
+use crate::source::Source;
 
 /// What to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

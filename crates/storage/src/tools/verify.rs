@@ -15,7 +15,7 @@ use crate::index::{IndexBuilder, decode_offsets, decode_times, decode_txns};
 use crate::names::{self, parse_segment_file, segment_file};
 use crate::producer_snapshot;
 use crate::recovery::read_metadata;
-use crate::scan::Source;
+use crate::source::Source;
 use crate::state::{CleanMarker, LogState};
 
 /// How bad a finding is.
