@@ -117,7 +117,7 @@ pub const MUTANTS: &[Mutant] = &[
         at: "broker",
         what: "what is read from a coordinator is answered before it is committed",
         expected: &["G5", "G6", "G14"],
-        tests: "",
+        tests: "broker",
     },
     Mutant {
         name: "GRP-22",

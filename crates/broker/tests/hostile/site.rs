@@ -123,6 +123,11 @@ impl Site {
         assert_eq!(totals, [(reason, times)]);
     }
 
+    /// Nothing completes on the broker's disk for so long.
+    pub fn stall_disk(&mut self, ms: u64) {
+        self.world.stall_disk(self.broker, ms * 1_000_000);
+    }
+
     /// Kills the broker's process and starts another.
     pub fn kill_and_start(&mut self) {
         self.world.kill(self.broker);
