@@ -252,8 +252,8 @@ impl<E: Env> Cluster<E> {
     /// Asks for metadata once.
     ///
     /// # Errors
-    /// Nobody answers; of what the metadata is wanted for, nothing was sent. That a topic cannot be described is no error here; see
-    /// [`Metadata::topic_error`].
+    /// Nobody answers; of what the metadata is wanted for, nothing was sent. That a topic cannot be described is no
+    /// error here; see [`Metadata::topic_error`].
     pub async fn refresh(&mut self, topics: Topics<'_>, deadline: Mono) -> Result<()> {
         let connection = self.any(deadline).await?;
         let deadline = self.request_deadline(deadline);

@@ -155,8 +155,8 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     end(dispatch(cli))
 }
 
-/// clap shows an option that a variable sets in the usage of an error, as if it had to be there. This puts the usage of the
-/// help in its place.
+/// clap shows an option that a variable sets in the usage of an error, as if it had to be there. This puts the usage
+/// of the help in its place.
 fn with_plain_usage(mut error: clap::Error, words: &[OsString]) -> clap::Error {
     if error.get(ContextKind::Usage).is_none() {
         return error;

@@ -14,8 +14,8 @@ use crate::output::{self, Output, rows};
 
 /// Nodes in a simulated world that breaks, from a seed.
 ///
-/// The real broker and the real clients run in a world of their own: its clock, its network and its disks are drawn from a
-/// seed, and so is what goes wrong with them. The same seed is the same run.
+/// The real broker and the real clients run in a world of their own: its clock, its network and its disks are drawn
+/// from a seed, and so is what goes wrong with them. The same seed is the same run.
 #[derive(Debug, Args)]
 pub(crate) struct SimArgs {
     #[command(subcommand)]
