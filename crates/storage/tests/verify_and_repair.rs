@@ -7,9 +7,9 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::ten::{position, segment, ten};
-use common::{config, dir, flush, identity, now, open, read_all};
+use common::{MemDisk, config, dir, flush, identity, now, open, read_all};
 use env::{Disk, File, OpenOptions, Wall};
-use ottla_storage::tools::{RepairOptions, Severity, repair, verify};
+use ottla_storage::tools::{RepairOptions, Repaired, Severity, repair, verify};
 use ottla_storage::{LogConfig, ReadError};
 use types::{NextOffset, Offset};
 
@@ -18,6 +18,10 @@ fn small() -> LogConfig {
         segment_bytes: 4096,
         ..config()
     }
+}
+
+fn repaired(disk: &MemDisk, config: &LogConfig, options: RepairOptions) -> Repaired {
+    now(repair(disk, &dir(), config.clone(), Wall(0), options)).unwrap()
 }
 
 #[test]
@@ -40,30 +44,20 @@ fn verify_and_repair_of_a_damaged_log() {
             .any(|finding| finding.severity == Severity::Rebuildable)
     );
     let before = disk.op_count();
-    let told = now(repair(
+    let told = repaired(
         &disk,
-        &dir(),
-        config.clone(),
-        Wall(0),
+        &config,
         RepairOptions {
             dry_run: true,
             ..RepairOptions::default()
         },
-    ))
-    .unwrap();
+    );
     assert_eq!(
         (disk.op_count(), told.recovered),
         (before, None),
         "a dry run writes nothing"
     );
-    let done = now(repair(
-        &disk,
-        &dir(),
-        config.clone(),
-        Wall(0),
-        RepairOptions::default(),
-    ))
-    .unwrap();
+    let done = repaired(&disk, &config, RepairOptions::default());
     assert_eq!(done.recovered.unwrap().log_end, NextOffset(10));
     let found = now(verify(&disk, &dir())).unwrap();
     assert!(
@@ -126,7 +120,7 @@ fn a_good_copy_brings_damaged_records_back() {
             now(log.close()).unwrap();
             for options in [RepairOptions::default(), reread] {
                 let disk = disk.copy();
-                now(repair(&disk, &dir(), config.clone(), Wall(0), options)).unwrap();
+                repaired(&disk, &config, options);
                 let (log, _) = open(&disk, &config).unwrap();
                 assert_eq!(
                     read_all(&log, start, 900).is_err(),
@@ -137,7 +131,7 @@ fn a_good_copy_brings_damaged_records_back() {
             for (path, good) in paths.iter().zip(good) {
                 disk.damage(path, |bytes| *bytes = good);
             }
-            let done = now(repair(&disk, &dir(), config.clone(), Wall(0), reread)).unwrap();
+            let done = repaired(&disk, &config, reread);
             assert_eq!(done.recovered.unwrap().faulty, []);
             let (log, recovered) = open(&disk, &config).unwrap();
             assert!(recovered.clean, "{:?}", recovered.alarms);
@@ -168,14 +162,7 @@ fn a_log_whose_state_is_lost_is_repaired_as_its_own() {
     })
     .unwrap();
     disk.damage(&dir().join("log-state"), |bytes| bytes[30] ^= 1);
-    now(repair(
-        &disk,
-        &dir(),
-        config.clone(),
-        Wall(0),
-        RepairOptions::default(),
-    ))
-    .unwrap();
+    repaired(&disk, &config, RepairOptions::default());
     let (log, recovered) = open(&disk, &config).unwrap();
     assert!(recovered.clean, "{:?}", recovered.alarms);
     assert_eq!(

@@ -32,13 +32,14 @@ pub(crate) struct Asked<A, K> {
 }
 
 impl<A, K> Asked<A, K> {
-    /// The answers, and the keys of the questions whose shard is gone.
-    pub async fn answers(self) -> Vec<Result<A, K>> {
+    /// The answer to each question, with the question's key, which `key` finds in an answer; none if the shard is
+    /// gone.
+    pub async fn answers(self, key: impl Fn(&A) -> K) -> Vec<(K, Option<A>)> {
         let mut all = Vec::new();
         for (keys, answers) in self.waiting {
             match answers.await {
-                Ok(answers) => all.extend(answers.into_iter().map(Ok)),
-                Err(_) => all.extend(keys.into_iter().map(Err)),
+                Ok(answers) => all.extend(answers.into_iter().map(|a| (key(&a), Some(a)))),
+                Err(_) => all.extend(keys.into_iter().map(|key| (key, None))),
             }
         }
         all

@@ -55,13 +55,12 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: DeleteRecordsRequ
     let key = |order: &DeleteRecords| (order.partition, order.index);
     let asked = ask_owners(call.context, orders, key, ShardMessage::DeleteRecords).await;
     call.to.later(async move {
-        for answer in asked.answers().await {
-            let index = answer.as_ref().map_or_else(|index| *index, |a| a.index);
+        for (index, answer) in asked.answers(|answer| answer.index).await {
             let (topic, partition) = places[index];
             let out = &mut response.topics[topic].partitions[partition];
             match answer {
-                Err(_) => out.error_code = ErrorCode::NOT_LEADER_OR_FOLLOWER.0,
-                Ok(answer) => {
+                None => out.error_code = ErrorCode::NOT_LEADER_OR_FOLLOWER.0,
+                Some(answer) => {
                     out.error_code = answer.error.0;
                     out.low_watermark = answer.low_watermark;
                 }

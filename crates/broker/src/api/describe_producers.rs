@@ -58,10 +58,12 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: DescribeProducers
         response.topics.push(out);
     }
     let partitions: Vec<TopicPartition> = places.keys().copied().collect();
-    let key = |partition: &TopicPartition| (*partition, ());
+    let key = |partition: &TopicPartition| (*partition, *partition);
     let asked = ask_owners(call.context, partitions, key, ShardMessage::Producers).await;
     call.to.later(async move {
-        let mut answers: BTreeMap<_, _> = asked.answers().await.into_iter().flatten().collect();
+        let answers = asked.answers(|(partition, _)| *partition).await;
+        let answers = answers.into_iter().filter_map(|(_, answer)| answer);
+        let mut answers: BTreeMap<_, _> = answers.collect();
         for (partition, places) in places {
             let found = answers
                 .remove(&partition)

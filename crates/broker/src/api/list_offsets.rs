@@ -87,13 +87,12 @@ pub(crate) async fn handle<E: Env>(call: Call<'_, E>, request: ListOffsetsReques
     let key = |query: &OffsetQuery| (query.partition, query.index);
     let asked = ask_owners(call.context, queries, key, ShardMessage::ListOffsets).await;
     call.to.later(async move {
-        for answer in asked.answers().await {
-            let index = answer.as_ref().map_or_else(|index| *index, |a| a.index);
+        for (index, answer) in asked.answers(|answer| answer.index).await {
             let (topic, partition) = places[index];
             let out = &mut response.topics[topic].partitions[partition];
             match answer {
-                Err(_) => out.error_code = ErrorCode::NOT_LEADER_OR_FOLLOWER.0,
-                Ok(answer) => match answer.found {
+                None => out.error_code = ErrorCode::NOT_LEADER_OR_FOLLOWER.0,
+                Some(answer) => match answer.found {
                     OffsetFound::Error(error) => out.error_code = error.0,
                     OffsetFound::Known {
                         offset,

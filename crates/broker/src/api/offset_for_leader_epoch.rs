@@ -53,13 +53,12 @@ pub(crate) async fn handle<E: Env>(
     let key = |query: &EpochQuery| (query.partition, query.index);
     let asked = ask_owners(call.context, queries, key, ShardMessage::EpochEnds).await;
     call.to.later(async move {
-        for answer in asked.answers().await {
-            let index = answer.as_ref().map_or_else(|index| *index, |a| a.index);
+        for (index, answer) in asked.answers(|answer| answer.index).await {
             let (topic, partition) = places[index];
             let out = &mut response.topics[topic].partitions[partition];
             match answer {
-                Err(_) => out.error_code = ErrorCode::NOT_LEADER_OR_FOLLOWER.0,
-                Ok(answer) => {
+                None => out.error_code = ErrorCode::NOT_LEADER_OR_FOLLOWER.0,
+                Some(answer) => {
                     out.error_code = answer.error.0;
                     out.leader_epoch = answer.leader_epoch.0;
                     out.end_offset = answer.end_offset.0;

@@ -6,5 +6,5 @@ pub mod repair;
 pub mod verify;
 
 pub use dump::{BatchRow, DumpOptions, RecordRow, Row, dump};
-pub use repair::{Action, RepairOptions, repair};
+pub use repair::{Action, RepairOptions, Repaired, repair};
 pub use verify::{Finding, Severity, verify};
