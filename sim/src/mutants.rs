@@ -309,6 +309,13 @@ pub const MUTANTS: &[Mutant] = &[
         tests: "storage",
     },
     Mutant {
+        name: "STO-22/c",
+        at: "storage",
+        what: "a batch of another log says where this one ends",
+        expected: &["L6", "L1"],
+        tests: "storage",
+    },
+    Mutant {
         name: "STO-25",
         at: "partition",
         what: "a sync from before a truncation counts after it",

@@ -46,6 +46,7 @@ const MUTANTS: &[(&str, Check)] = &[
     ("STO-20", appends_continue_the_log),
     ("STO-22", another_topic_of_the_same_name),
     ("STO-22/b", a_batch_of_another_partition),
+    ("STO-22/c", a_batch_of_another_partition_is_not_the_end),
     ("STO-28", no_offset_is_given_out_twice),
     ("STO-31", an_unreadable_place_is_not_the_end),
     ("STO-32", another_nodes_disk),
@@ -477,6 +478,25 @@ fn a_batch_of_another_partition() {
     });
     let read = now(log.read(Offset(1), NextOffset(4), 1, true).unwrap().run());
     assert!(matches!(read, Err(ReadError::Faulty { .. })));
+}
+
+fn a_batch_of_another_partition_is_not_the_end() {
+    let disk = MemDisk::default();
+    let mut log = create(&disk, &large());
+    let first = append(&mut log, &batch(1, 1, 600, 100), 0).2;
+    for i in 0..3 {
+        append(&mut log, &batch(2 + i, 1, 600, 100), 0);
+    }
+    flush(&mut log, true).unwrap();
+    let foreign = common::stored(&batch(77, 40, 1, 100), Offset(1), 0);
+    disk.damage(&segment(), |bytes| {
+        bytes[first.len()..first.len() + foreign.len()].copy_from_slice(&foreign);
+    });
+    let (_, recovered) = open(&disk, &large()).unwrap();
+    assert_eq!(
+        (recovered.log_end, recovered.torn_bytes),
+        (NextOffset(4), 0)
+    );
 }
 
 fn an_unreadable_place_is_not_the_end() {
